@@ -1,0 +1,2 @@
+//! flavor.
+fn main() {}
