@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::panic))]
 
 pub mod digest;
+pub mod dump;
 pub mod encode;
 pub mod error;
 pub mod frames;
