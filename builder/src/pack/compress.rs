@@ -54,7 +54,7 @@ pub(super) fn store(
     method: Method,
     jobs: usize,
     progress: &dyn Progress,
-    produce: impl FnOnce(&mut dyn Sink) -> Result<(), PackError>,
+    produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
 ) -> Result<Stored, PackError> {
     let file = tempfile::tempfile_in(directory).map_err(PackError::write(directory))?;
     let output = Output { file, hasher: Hasher::default(), size: 0, directory };
@@ -101,7 +101,7 @@ impl Output<'_> {
 fn plain(
     output: Output<'_>,
     progress: &dyn Progress,
-    produce: impl FnOnce(&mut dyn Sink) -> Result<(), PackError>,
+    produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
 ) -> Result<Stored, PackError> {
     struct Plain<'a>(Output<'a>, &'a dyn Progress);
     impl Sink for Plain<'_> {
@@ -136,7 +136,7 @@ fn framed(
     level: i32,
     jobs: usize,
     progress: &dyn Progress,
-    produce: impl FnOnce(&mut dyn Sink) -> Result<(), PackError>,
+    produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
 ) -> Result<Stored, PackError> {
     let jobs = jobs_for(level, jobs);
     // The channel of results holds one receiver a frame, in order: the writer waits for the oldest. Its capacity is
@@ -291,7 +291,7 @@ mod tests {
 
     fn stored(method: Method, jobs: usize, parts: &[&[u8]]) -> Stored {
         let directory = std::env::temp_dir();
-        store(&directory, method, jobs, &Quiet, |sink| {
+        store(&directory, method, jobs, &Quiet, &mut |sink| {
             for part in parts {
                 sink.write(part)?;
                 sink.cut()?;
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn an_error_of_the_producer_arrives() {
         let directory = std::env::temp_dir();
-        let result = store(&directory, Method::Zstd(3), 2, &Quiet, |sink| {
+        let result = store(&directory, Method::Zstd(3), 2, &Quiet, &mut |sink| {
             sink.write(b"x")?;
             sink.cut()?;
             Err(PackError::Internal("told so"))
