@@ -41,7 +41,7 @@ pub struct Vector {
     /// Layers that may refuse; empty when the package is valid.
     pub layers: Vec<String>,
     /// Whether the second reader cannot decode the slots.
-    pub compressed_blocks: bool,
+    pub second_reader_skips: bool,
     /// What is wrong.
     pub comment: String,
     /// The package.
@@ -72,7 +72,7 @@ impl Vector {
         } else {
             "written: nothing\n"
         };
-        if self.compressed_blocks {
+        if self.second_reader_skips {
             header += "second-reader: no contents\n";
         }
         header + &format!("comment: {}\n", self.comment)
@@ -101,7 +101,7 @@ impl Vector {
             cases: String::new(),
             requirements: String::new(),
             layers: Vec::new(),
-            compressed_blocks: false,
+            second_reader_skips: false,
             comment: String::new(),
             bytes: Vec::new(),
         };
@@ -115,7 +115,7 @@ impl Vector {
                 "case" => vector.cases = value,
                 "requirement" => vector.requirements = value,
                 "layer" => vector.layers = value.split(", ").map(str::to_string).collect(),
-                "second-reader" => vector.compressed_blocks = true,
+                "second-reader" => vector.second_reader_skips = true,
                 "comment" => vector.comment = value,
                 "compression" => {
                     bytes =

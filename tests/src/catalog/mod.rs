@@ -4,11 +4,14 @@
 
 mod archive;
 mod container;
+mod document;
 mod frames;
 mod index;
 mod metadata;
+mod pax;
 mod signature;
 mod slots;
+mod tree;
 mod valid;
 
 use crate::vector::Vector;
@@ -27,9 +30,12 @@ pub fn all() -> Vec<Vector> {
     container::add(&mut catalog);
     signature::add(&mut catalog);
     metadata::add(&mut catalog);
+    document::add(&mut catalog);
     index::add(&mut catalog);
     slots::add(&mut catalog);
     archive::add(&mut catalog);
+    pax::add(&mut catalog);
+    tree::add(&mut catalog);
     frames::add(&mut catalog);
     let mut vectors = catalog.vectors;
     vectors.sort_by(|left, right| left.name.cmp(&right.name));
@@ -86,17 +92,17 @@ impl Catalog {
             cases: about.cases.to_string(),
             requirements: about.requirements.to_string(),
             layers: layers.iter().map(|layer| layer.to_string()).collect(),
-            compressed_blocks: false,
+            second_reader_skips: false,
             comment: about.comment.to_string(),
             bytes,
         });
     }
 
-    /// The vector added last holds blocks that only a real decoder reads.
-    fn mark_compressed(&mut self) {
+    /// The second reader cannot decode the slot of the vector that was added last.
+    fn skip_in_second_reader(&mut self) {
         self.vectors
             .last_mut()
             .expect("a vector was added")
-            .compressed_blocks = true;
+            .second_reader_skips = true;
     }
 }

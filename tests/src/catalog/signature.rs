@@ -195,6 +195,13 @@ fn encodings(catalog: &mut Catalog) {
     );
     refused(
         catalog,
+        "r-identity",
+        "24",
+        "R is the identity: whoever reads this signature knows the key",
+        |text| signer().sign_with_identity_nonce(keys::IDENTITY, text),
+    );
+    refused(
+        catalog,
         "r-negative-zero",
         "24",
         "R is the identity with the sign bit set; the equation holds",

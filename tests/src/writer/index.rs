@@ -113,14 +113,19 @@ impl Index {
 
     /// Writes Adler-32 (RFC 1950) of the index with this field zero.
     pub fn repair_adler(&mut self) {
-        self.set_u32("index_checksum", 0);
-        let (mut low, mut high) = (1u32, 0u32);
-        for byte in self.0.iter() {
-            low = (low + u32::from(*byte)) % 65521;
-            high = (high + low) % 65521;
-        }
-        self.set_u32("index_checksum", (high << 16) | low);
+        repair_adler(self.0.as_mut_slice());
     }
+}
+
+/// Writes `index_checksum` of an index that is part of a file.
+pub fn repair_adler(index: &mut [u8]) {
+    index[4..8].fill(0);
+    let (mut low, mut high) = (1u32, 0u32);
+    for byte in index.iter() {
+        low = (low + u32::from(*byte)) % 65521;
+        high = (high + low) % 65521;
+    }
+    index[4..8].copy_from_slice(&((high << 16) | low).to_le_bytes());
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ fn padding(size: usize) -> usize {
 }
 
 type Edit<T> = Box<dyn Fn(&mut T)>;
+type Make<T> = Box<dyn Fn(&[u8]) -> T>;
 
 /// Extra bytes between regions, in multiples of 8 where alignment asks for it. All zero in a valid package.
 #[derive(Default)]
@@ -87,8 +88,8 @@ pub struct Plan {
     pub timestamp: u64,
     /// Extra bytes between regions; the signed offsets know of them.
     pub gaps: Gaps,
-    signer: Box<dyn Fn(&[u8]) -> Signed>,
-    member: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    signer: Make<Signed>,
+    member: Make<Vec<u8>>,
     edit_json: Vec<Edit<Value>>,
     edit_text: Vec<Edit<Vec<u8>>>,
     edit_offsets: Vec<Edit<Vec<u64>>>,
