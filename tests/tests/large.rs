@@ -3,7 +3,12 @@
 //! These need some 12 GB of disk and a few minutes, so they run only when asked for: `scripts/test --large`, as `.ci/run`
 //! does.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -18,7 +23,10 @@ const MIB: u64 = 1 << 20;
 /// The kernel accounts it for the waited-for child (`wait4`); GNU time prints it.
 fn peak_memory(command: &Command) -> u64 {
     let mut timed = Command::new("/usr/bin/env");
-    timed.args(["python3", "-c", PEAK]).arg(command.get_program()).args(command.get_args());
+    timed
+        .args(["python3", "-c", PEAK])
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => timed.env(name, value),
@@ -28,7 +36,11 @@ fn peak_memory(command: &Command) -> u64 {
     let output = timed.output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stderr).into_owned();
-    let line = said.lines().rev().find_map(|line| line.strip_prefix("peak KiB: ")).expect("a peak");
+    let line = said
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("peak KiB: "))
+        .expect("a peak");
     line.parse::<u64>().unwrap() * 1024
 }
 

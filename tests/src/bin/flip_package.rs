@@ -4,7 +4,12 @@
 //! sample of positions of the whole file through the command `FLAVOR verify`, which must end with status 1 and name the
 //! layer that failed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 use std::fs;
 use std::ops::Range;
@@ -15,16 +20,28 @@ use psp_format::digest::Digest;
 use psp_format::locate::{Located, locate};
 use psp_format::verify::{check_padding, verify, verify_bytes};
 
-const LAYERS: [&str; 6] = ["container", "signature", "layout", "launcher", "slot", "contents"];
+const LAYERS: [&str; 6] = [
+    "container",
+    "signature",
+    "layout",
+    "launcher",
+    "slot",
+    "contents",
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [flavor, package, rest @ ..] = &args[..] else {
         panic!("usage: flip-package FLAVOR PACKAGE [SAMPLES]");
     };
-    let samples = rest.first().map_or(2000, |n| n.parse().expect("a number of samples"));
+    let samples = rest
+        .first()
+        .map_or(2000, |n| n.parse().expect("a number of samples"));
     let bytes = fs::read(package).unwrap();
-    println!("{} bytes outside slot data: every flip noticed", outside_slots(&bytes));
+    println!(
+        "{} bytes outside slot data: every flip noticed",
+        outside_slots(&bytes)
+    );
     sampled(flavor, package, &bytes, samples);
     println!("{samples} random positions: every flip noticed by {flavor} verify");
 }
@@ -48,7 +65,10 @@ fn outside_slots(bytes: &[u8]) -> usize {
         for at in 0..span(padding).len() {
             let mut changed = bytes[span(padding)].to_vec();
             changed[at] ^= 0x01;
-            assert!(check_padding(padding.start(), &changed).is_err(), "padding {at} of {padding}");
+            assert!(
+                check_padding(padding.start(), &changed).is_err(),
+                "padding {at} of {padding}"
+            );
             count += 1;
         }
     }
@@ -56,8 +76,12 @@ fn outside_slots(bytes: &[u8]) -> usize {
     let head = span(layout.metadata).start..span(layout.table).end;
     let trailer = span(layout.trailer);
     count += head.len() + trailer.len();
-    each(head.clone(), |at| !is_valid(bytes, &flipped(bytes, &head, at), &bytes[trailer.clone()]));
-    each(trailer.clone(), |at| !is_valid(bytes, &bytes[head.clone()], &flipped(bytes, &trailer, at)));
+    each(head.clone(), |at| {
+        !is_valid(bytes, &flipped(bytes, &head, at), &bytes[trailer.clone()])
+    });
+    each(trailer.clone(), |at| {
+        !is_valid(bytes, &bytes[head.clone()], &flipped(bytes, &trailer, at))
+    });
     count
 }
 
@@ -105,12 +129,19 @@ fn sampled(flavor: &str, package: &str, bytes: &[u8], samples: usize) {
         changed[at] ^= 1 << (nth % 8);
         let file = directory.join(nth.to_string());
         fs::write(&file, &changed).unwrap();
-        let output = Command::new(flavor).arg("verify").arg(&file).output().unwrap();
+        let output = Command::new(flavor)
+            .arg("verify")
+            .arg(&file)
+            .output()
+            .unwrap();
         fs::remove_file(&file).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let named = said
-            .lines()
-            .any(|line| line.contains("FAILED") && LAYERS.iter().any(|layer| line.trim_start().starts_with(layer)));
+        let named = said.lines().any(|line| {
+            line.contains("FAILED")
+                && LAYERS
+                    .iter()
+                    .any(|layer| line.trim_start().starts_with(layer))
+        });
         output.status.code() == Some(1) && named
     });
     fs::remove_dir(&directory).unwrap();
