@@ -24,6 +24,7 @@
 )]
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod diagnose;
 pub mod digest;
 pub mod dump;
 pub mod encode;

@@ -1,1 +1,31 @@
-//! Launcher.
+//! What happens when a package is started: locate, verify, plan, extract once, execute.
+//!
+//! Everything that touches the operating system at run time lives here, shared by the stub in front of every package
+//! (`main.rs`, a page) and by `flavor run`:
+//!
+//! 1. [`source`] opens the running executable or a named package and reads what verification needs;
+//! 2. [`policy`] asks whether this host is one that the package's signed policy allows;
+//! 3. [`plan`] decides, as a pure function, where to extract and what to execute;
+//! 4. [`exec`] replaces the process;
+//! 5. [`start`] is the sequence, and [`report`] tells a person when it fails.
+//!
+//! Functions that decide take values; functions that do are short. [`sys`] is the only `unsafe` of the workspace.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions
+    )
+)]
+#![cfg_attr(test, allow(clippy::panic))]
+
+pub mod env_vars;
+pub mod exec;
+pub mod plan;
+pub mod policy;
+pub mod report;
+pub mod source;
+pub mod start;
+pub mod sys;
