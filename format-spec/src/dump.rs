@@ -32,9 +32,14 @@ pub struct Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (start, len) = (self.range.start(), self.range.len());
-        let line = format!("{start:>12} {len:>12}  {:<40}  {}", self.field, self.value);
-        f.write_str(line.trim_end())
+        f.write_str(&columns(start, len, &self.field, &self.value))
     }
+}
+
+/// One line of the listing as text.
+pub fn columns(offset: u64, size: u64, field: &str, value: &str) -> String {
+    let line = format!("{offset:>12} {size:>12}  {field:<40}  {value}");
+    line.trim_end().to_owned()
 }
 
 /// The heading over the columns of [`Line`].
