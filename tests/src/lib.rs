@@ -6,6 +6,7 @@
 //! | [`writer`] | `Plan` -> `Parts` -> bytes: packages, valid unless a hook says otherwise |
 //! | [`vector`] | the file format of `tests/vectors/*.vec` |
 //! | [`catalog`] | every vector: one function call, one failure |
+//! | `project` | end-to-end: projects packed and started with the real programs (Unix) |
 //!
 //! Nothing here uses `psp-format` or `psp-launcher`: the writer and the verifier are two readings of SPEC.md, and a
 //! mistake in one of them shows as a disagreement.
@@ -15,5 +16,7 @@
 
 pub mod catalog;
 pub mod keys;
+#[cfg(unix)]
+pub mod project;
 pub mod vector;
 pub mod writer;
