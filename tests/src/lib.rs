@@ -5,10 +5,10 @@
 //! | [`keys`] | signers from fixed seeds, and keys and signatures that must be refused |
 //! | [`writer`] | `Plan` -> `Parts` -> bytes: packages, valid unless a hook says otherwise |
 //! | [`vector`] | the file format of `tests/vectors/*.vec` |
+//! | [`project`] | real packages, built and started by the real programs |
 //! | [`catalog`] | every vector: one function call, one failure |
-//! | `project` | end-to-end: projects packed and started with the real programs (Unix) |
 //!
-//! Nothing here uses `psp-format` or `psp-launcher`: the writer and the verifier are two readings of SPEC.md, and a
+//! No vector uses `psp-format` or `psp-launcher`: the writer and the verifier are two readings of SPEC.md, and a
 //! mistake in one of them shows as a disagreement.
 
 // This crate is only ever linked into tests; a failed assumption must stop them where it fails.
@@ -16,7 +16,6 @@
 
 pub mod catalog;
 pub mod keys;
-#[cfg(unix)]
 pub mod project;
 pub mod vector;
 pub mod writer;

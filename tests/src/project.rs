@@ -17,11 +17,19 @@ pub fn flavor() -> Command {
             .package("flavor")
             .bin("flavor")
             .run();
-        built.unwrap_or_else(|e| panic!("building flavor: {e}")).path().to_path_buf()
+        built
+            .unwrap_or_else(|e| panic!("building flavor: {e}"))
+            .path()
+            .to_path_buf()
     });
     let mut command = Command::new(path);
     // What the person running the tests has set must not change their outcome.
-    for name in ["FLAVOR_CACHE", "FLAVOR_COMMAND", "SOURCE_DATE_EPOCH", "FLAVOR_CONFIG_DIR"] {
+    for name in [
+        "FLAVOR_CACHE",
+        "FLAVOR_COMMAND",
+        "SOURCE_DATE_EPOCH",
+        "FLAVOR_CONFIG_DIR",
+    ] {
         command.env_remove(name);
     }
     command
@@ -103,7 +111,9 @@ impl Project {
     }
 
     fn args(&self, signer: &[&str]) -> Vec<OsString> {
-        let mut args: Vec<OsString> = ["pack", "--level", "3", "--manifest"].map(Into::into).into();
+        let mut args: Vec<OsString> = ["pack", "--level", "3", "--manifest"]
+            .map(Into::into)
+            .into();
         args.push(self.path().join("flavor.toml").into());
         args.push("--output".into());
         args.push(self.output().into());
@@ -122,7 +132,9 @@ impl Project {
     /// A command that starts a package with this project's cache.
     pub fn start(&self, package: &Path) -> Command {
         let mut command = Command::new(package);
-        command.env("FLAVOR_CACHE", self.cache()).env_remove("FLAVOR_COMMAND");
+        command
+            .env("FLAVOR_CACHE", self.cache())
+            .env_remove("FLAVOR_COMMAND");
         command
     }
 }

@@ -66,13 +66,23 @@ fn arguments_arrive_byte_for_byte() {
     let project = script(r#"for a in "$@"; do printf '%s\0' "$a"; done"#);
     let package = project.pack();
     let given: [&[u8]; 9] = [
-        b"", b"a b", b"$x", b"a\nb", b"\xff\xfe", b"--help", b"{workenv}", b"'\"\\", b"*",
+        b"",
+        b"a b",
+        b"$x",
+        b"a\nb",
+        b"\xff\xfe",
+        b"--help",
+        b"{workenv}",
+        b"'\"\\",
+        b"*",
     ];
     for _cold_then_warm in 0..2 {
         let args = given.map(OsStr::from_bytes);
         let output = project.start(&package).args(args).output().unwrap();
         let mut expected = b"first argument\0".to_vec();
-        given.iter().for_each(|arg| expected.extend([arg, &b"\0"[..]].concat()));
+        given
+            .iter()
+            .for_each(|arg| expected.extend([arg, &b"\0"[..]].concat()));
         assert_eq!(output.stdout, expected);
         assert_eq!(text(&output.stderr), "");
     }
@@ -119,15 +129,25 @@ fn the_environment_follows_the_rules() {
     let package = project.pack();
     let output = project
         .start(&package)
-        .envs([("DROP_A", "1"), ("DROP_NOT", "2"), ("OLD", "3"), ("KEEP", "4")])
+        .envs([
+            ("DROP_A", "1"),
+            ("DROP_NOT", "2"),
+            ("OLD", "3"),
+            ("KEEP", "4"),
+        ])
         .output()
         .unwrap();
     let all = text(&output.stdout).into_owned();
     let get = |name: &str| {
-        let line = all.split('\0').find(|line| line.starts_with(&format!("{name}=")));
+        let line = all
+            .split('\0')
+            .find(|line| line.starts_with(&format!("{name}=")));
         line.map(|line| line[name.len() + 1..].to_owned())
     };
-    assert_eq!((get("DROP_A"), get("DROP_NOT").as_deref()), (None, Some("2")));
+    assert_eq!(
+        (get("DROP_A"), get("DROP_NOT").as_deref()),
+        (None, Some("2"))
+    );
     assert_eq!((get("OLD"), get("NEW").as_deref()), (None, Some("3")));
     assert_eq!(get("KEEP").as_deref(), Some("4"));
     let workenv = get("FLAVOR_WORKENV").unwrap();
@@ -142,8 +162,13 @@ fn the_environment_follows_the_rules() {
 fn odd_names_and_homes_change_nothing() {
     let project = script(r#"printf '%s\0%s' "$0" "$FLAVOR_ORIGINAL_COMMAND""#);
     let package = project.pack();
-    let names: [&[u8]; 5] =
-        [b"with space", b"new\nline", b"\xff\xfe", b"{version}'\"", b"...psp"];
+    let names: [&[u8]; 5] = [
+        b"with space",
+        b"new\nline",
+        b"\xff\xfe",
+        b"{version}'\"",
+        b"...psp",
+    ];
     for name in names {
         let name = OsStr::from_bytes(name);
         let directory = project.path().join("odd").join(name);
@@ -152,10 +177,18 @@ fn odd_names_and_homes_change_nothing() {
         fs::copy(&package, &copy).unwrap();
         let home = directory.join("home {workenv} 'x'");
         fs::create_dir(&home).unwrap();
-        let output = Command::new(&copy).env_clear().env("HOME", &home).output().unwrap();
+        let output = Command::new(&copy)
+            .env_clear()
+            .env("HOME", &home)
+            .output()
+            .unwrap();
         assert_eq!(text(&output.stderr), "", "{name:?}");
         let (program, original) = output.stdout.split_at(
-            output.stdout.iter().position(|&c| c == 0).expect("two parts"),
+            output
+                .stdout
+                .iter()
+                .position(|&c| c == 0)
+                .expect("two parts"),
         );
         assert!(program.starts_with(home.as_os_str().as_bytes()), "{name:?}");
         assert_eq!(&original[1..], copy.as_os_str().as_bytes());
@@ -194,31 +227,60 @@ fn named_commands() {
     let run = |command: &mut Command| text(&command.output().unwrap().stdout).into_owned();
     assert_eq!(run(&mut project.start(&package)), "default\n");
     assert_eq!(run(&mut project.start(&link)), "other x\n");
-    assert_eq!(run(project.start(&package).env("FLAVOR_COMMAND", "other")), "other x\n");
-    let output = project.start(&package).env("FLAVOR_COMMAND", "none").output().unwrap();
+    assert_eq!(
+        run(project.start(&package).env("FLAVOR_COMMAND", "other")),
+        "other x\n"
+    );
+    let output = project
+        .start(&package)
+        .env("FLAVOR_COMMAND", "none")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(text(&output.stderr).contains("other"), "the known names are listed");
+    assert!(
+        text(&output.stderr).contains("other"),
+        "the known names are listed"
+    );
 }
 
 #[test]
 fn setup_runs_once_and_its_failure_leaves_nothing() {
     let project = script(r#"cat "$FLAVOR_WORKENV/made""#);
     let setup = |line: &str| {
-        format!("{}\n[[setup]]\nexec = \"/bin/sh\"\nargs = [\"-c\", \"{line}\"]\n", project.read_manifest())
+        format!(
+            "{}\n[[setup]]\nexec = \"/bin/sh\"\nargs = [\"-c\", \"{line}\"]\n",
+            project.read_manifest()
+        )
     };
     let plain = project.read_manifest();
-    project.manifest(&setup("echo once >> {workenv}/made; echo not on standard output"));
+    project.manifest(&setup(
+        "echo once >> {workenv}/made; echo not on standard output",
+    ));
     let package = project.pack();
     for _ in 0..3 {
-        assert_eq!(text(&project.start(&package).output().unwrap().stdout), "once\n");
+        assert_eq!(
+            text(&project.start(&package).output().unwrap().stdout),
+            "once\n"
+        );
     }
     project.manifest(&plain);
     project.manifest(&setup("exit 7"));
     let package = project.pack();
     let output = project.start(&package).output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stdout).as_ref()), (Some(125), ""));
-    assert!(text(&output.stderr).contains('7'), "{}", text(&output.stderr));
-    assert_eq!(project.start(&package).output().unwrap().status.code(), Some(125), "and again");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_ref()),
+        (Some(125), "")
+    );
+    assert!(
+        text(&output.stderr).contains('7'),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(
+        project.start(&package).output().unwrap().status.code(),
+        Some(125),
+        "and again"
+    );
 }
 
 /// A tree with everything that real trees have.
@@ -227,7 +289,11 @@ fn rich_tree(project: &Project) {
     fs::create_dir_all(root.join("empty/inner")).unwrap();
     fs::create_dir_all(root.join("deep/a/b/c")).unwrap();
     for nth in 0..300 {
-        project.file(&format!("app/deep/a/f{nth}"), 0o644, format!("{nth}\n").repeat(nth).as_bytes());
+        project.file(
+            &format!("app/deep/a/f{nth}"),
+            0o644,
+            format!("{nth}\n").repeat(nth).as_bytes(),
+        );
     }
     project.file("app/deep/a/b/c/tool", 0o755, b"#!/bin/sh\necho tool\n");
     fs::hard_link(root.join("deep/a/b/c/tool"), root.join("hard")).unwrap();
@@ -248,14 +314,22 @@ fn listing(root: &std::path::Path) -> Vec<(Vec<u8>, u32, Vec<u8>)> {
             let path = entry.unwrap().path();
             let metadata = fs::symlink_metadata(&path).unwrap();
             let content = if metadata.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+                fs::read_link(&path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes()
             } else if metadata.is_dir() {
                 queue.push(path.clone());
                 Vec::new()
             } else {
                 fs::read(&path).unwrap()
             };
-            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .as_os_str()
+                .as_bytes()
+                .to_vec();
             out.push((name, metadata.mode() & 0o170_555, content));
         }
     }
@@ -269,9 +343,16 @@ fn a_real_tree_comes_out_as_it_went_in() {
     rich_tree(&project);
     let package = project.pack();
     let out = project.path().join("out");
-    let done = flavor().args(["extract-all", package.to_str().unwrap()]).arg(&out).output().unwrap();
+    let done = flavor()
+        .args(["extract-all", package.to_str().unwrap()])
+        .arg(&out)
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", text(&done.stderr));
-    assert_eq!(listing(&out.join("app")), listing(&project.path().join("app")));
+    assert_eq!(
+        listing(&out.join("app")),
+        listing(&project.path().join("app"))
+    );
     let inode = |name: &str| fs::metadata(out.join("app").join(name)).unwrap().ino();
     assert_eq!(inode("hard"), inode("deep/a/b/c/tool"));
 }
@@ -284,13 +365,29 @@ fn archives_give_the_same_package_as_the_directory() {
     let project = script("exit 0");
     rich_tree(&project);
     let from_directory = fs::read(project.pack()).unwrap();
-    for (archive, flag) in [("app.tar", "-c"), ("app.tar.gz", "-cz"), ("app.tar.xz", "-cJ"), ("app.tar.zst", "-c --zstd")] {
+    for (archive, flag) in [
+        ("app.tar", "-c"),
+        ("app.tar.gz", "-cz"),
+        ("app.tar.xz", "-cJ"),
+        ("app.tar.zst", "-c --zstd"),
+    ] {
         let mut tar = Command::new("tar");
-        tar.current_dir(project.path().join("app")).args(flag.split(' '));
-        assert!(tar.arg("-f").arg(project.path().join(archive)).arg(".").status().unwrap().success());
+        tar.current_dir(project.path().join("app"))
+            .args(flag.split(' '));
+        assert!(
+            tar.arg("-f")
+                .arg(project.path().join(archive))
+                .arg(".")
+                .status()
+                .unwrap()
+                .success()
+        );
         let manifest = project.read_manifest();
         project.manifest(&manifest.replace("source = \"app\"", &format!("source = \"{archive}\"")));
-        assert!(fs::read(project.pack()).unwrap() == from_directory, "{archive}");
+        assert!(
+            fs::read(project.pack()).unwrap() == from_directory,
+            "{archive}"
+        );
         project.manifest(&manifest);
     }
 }
@@ -303,7 +400,9 @@ fn packing_is_deterministic() {
         rich_tree(&project);
         let command = format!("umask {umask}; exec faketime '{when}' \"$0\" \"$@\"");
         let mut pack = Command::new("/bin/sh");
-        pack.args(["-c", &command]).arg(flavor().get_program()).args(project.pack_args());
+        pack.args(["-c", &command])
+            .arg(flavor().get_program())
+            .args(project.pack_args());
         let output = pack.env_remove("SOURCE_DATE_EPOCH").output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         fs::read(project.output()).unwrap()
@@ -322,7 +421,10 @@ fn python_byte_code_stays_valid() {
         .env_remove("PYTHONDONTWRITEBYTECODE")
         .status()
         .unwrap();
-    assert!(compiled.success(), "python3 is needed: apt-get install python3");
+    assert!(
+        compiled.success(),
+        "python3 is needed: apt-get install python3"
+    );
     project.file(
         "app/run",
         0o755,
@@ -334,24 +436,39 @@ fn python_byte_code_stays_valid() {
     let package = project.pack();
     let output = project.start(&package).output().unwrap();
     let log = text(&output.stdout).into_owned();
-    let matched = log.lines().any(|line| line.contains("module.cpython") && line.contains("matches"));
-    let stale = log.lines().any(|line| line.contains("bytecode is stale") && line.contains("module"));
+    let matched = log
+        .lines()
+        .any(|line| line.contains("module.cpython") && line.contains("matches"));
+    let stale = log
+        .lines()
+        .any(|line| line.contains("bytecode is stale") && line.contains("module"));
     assert!(matched && !stale, "{log}");
 }
 
 #[test]
 fn unsigned_packages_neither_start_nor_verify_until_signed() {
     let project = script("echo ran");
-    let output = flavor().args(project.pack_args_unsigned()).output().unwrap();
+    let output = flavor()
+        .args(project.pack_args_unsigned())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let package = project.output();
     let before = fs::read(&package).unwrap();
     let started = project.start(&package).output().unwrap();
-    assert_eq!((started.status.code(), text(&started.stdout).as_ref()), (Some(125), ""));
+    assert_eq!(
+        (started.status.code(), text(&started.stdout).as_ref()),
+        (Some(125), "")
+    );
     let verified = flavor().arg("verify").arg(&package).output().unwrap();
     assert_eq!(verified.status.code(), Some(1));
     let keys = project.path().join("keys");
-    let made = flavor().args(["keygen", "--out-dir"]).arg(&keys).args(["--name", "k"]).output().unwrap();
+    let made = flavor()
+        .args(["keygen", "--out-dir"])
+        .arg(&keys)
+        .args(["--name", "k"])
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", text(&made.stderr));
     let signed = flavor()
         .args(["sign", package.to_str().unwrap(), "--private-key"])
@@ -361,10 +478,21 @@ fn unsigned_packages_neither_start_nor_verify_until_signed() {
     assert!(signed.status.success(), "{}", text(&signed.stderr));
     let after = fs::read(&package).unwrap();
     let trailer = before.len() - 8200;
-    assert!(before[..trailer] == after[..trailer], "only the trailer changes");
-    assert_eq!(text(&project.start(&package).output().unwrap().stdout), "ran\n");
+    assert!(
+        before[..trailer] == after[..trailer],
+        "only the trailer changes"
+    );
+    assert_eq!(
+        text(&project.start(&package).output().unwrap().stdout),
+        "ran\n"
+    );
     let verified = flavor()
-        .args(["verify", package.to_str().unwrap(), "--require-trusted", "--trusted-key"])
+        .args([
+            "verify",
+            package.to_str().unwrap(),
+            "--require-trusted",
+            "--trusted-key",
+        ])
         .arg(keys.join("k.pub"))
         .output()
         .unwrap();
@@ -388,17 +516,33 @@ fn damaged_files_say_what_happened_and_do_not_start() {
     check(&good[..good.len() - 9000], &whole);
     check(&[&good[..], b"\n"].concat(), "1 byte");
     fs::write(&damaged, &good).unwrap();
-    assert!(Command::new("strip").arg(&damaged).status().unwrap().success());
+    assert!(
+        Command::new("strip")
+            .arg(&damaged)
+            .status()
+            .unwrap()
+            .success()
+    );
     check_refused(&project, &damaged, "strip");
 }
 
 fn check_refused(project: &Project, package: &std::path::Path, words: &str) {
     let started = project.start(package).output().unwrap();
-    assert_eq!((started.status.code(), text(&started.stdout).as_ref()), (Some(125), ""));
-    assert!(text(&started.stderr).contains(words), "{words}: {}", text(&started.stderr));
+    assert_eq!(
+        (started.status.code(), text(&started.stdout).as_ref()),
+        (Some(125), "")
+    );
+    assert!(
+        text(&started.stderr).contains(words),
+        "{words}: {}",
+        text(&started.stderr)
+    );
     let verified = flavor().arg("verify").arg(package).output().unwrap();
     assert_eq!(verified.status.code(), Some(1));
     let said = [verified.stdout, verified.stderr].concat();
     assert!(text(&said).contains(words), "{words}: {}", text(&said));
-    assert!(!project.cache().join("ready").exists() || fs::read_dir(project.cache().join("ready")).unwrap().count() == 0);
+    assert!(
+        !project.cache().join("ready").exists()
+            || fs::read_dir(project.cache().join("ready")).unwrap().count() == 0
+    );
 }
