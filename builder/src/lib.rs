@@ -1,3 +1,4 @@
 //! Builder.
 
 pub mod inputs;
+pub mod manifest;

@@ -18,7 +18,7 @@ mod draft;
 mod error;
 mod globs;
 mod links;
-mod names;
+pub(crate) mod names;
 mod os;
 mod spool;
 mod walk;

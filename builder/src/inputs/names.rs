@@ -10,7 +10,7 @@ const MAX_COMPONENT: usize = 255;
 const MAX_DEPTH: usize = 128;
 
 /// Whether `path` can name an entry of a slot.
-pub(super) fn check(path: &[u8]) -> Result<(), Fault> {
+pub(crate) fn check(path: &[u8]) -> Result<(), Fault> {
     if path.first() == Some(&b'/') {
         return Err(Fault::Absolute);
     }
