@@ -1,0 +1,392 @@
+//! The fixed records: index, slot descriptor and trailer, byte for byte (SPEC.md 1, 2 and 4.2).
+//!
+//! Every record is `repr(C)` over byte arrays, so it has no padding and no alignment; each offset is asserted when the
+//! crate is compiled and listed in `FIELDS`, which the tables of SPEC.md are compared with.
+
+use core::mem::{offset_of, size_of};
+
+/// First 4 bytes of the trailer.
+pub const MAGIC_START: [u8; 4] = [0xf0, 0x9f, 0x93, 0xa6];
+/// Last 4 bytes of the trailer, and of the file.
+pub const MAGIC_END: [u8; 4] = [0xf0, 0x9f, 0xaa, 0x84];
+/// Size of the index in bytes.
+pub const INDEX_SIZE: usize = 8192;
+/// Size of the trailer in bytes: the index between its magic values.
+pub const TRAILER_SIZE: usize = 8200;
+/// [`TRAILER_SIZE`] as a file size.
+pub const TRAILER_LEN: u64 = 8200;
+/// Size of a slot descriptor in bytes.
+pub const DESCRIPTOR_SIZE: usize = 64;
+/// [`DESCRIPTOR_SIZE`] as a file size.
+pub const DESCRIPTOR_LEN: u64 = 64;
+/// `format_version` of PSPF/2025.
+pub const FORMAT_VERSION: u32 = 0x2025_0001;
+
+/// A little-endian `u16`, wherever it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct U16([u8; 2]);
+/// A little-endian `u32`, wherever it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct U32([u8; 4]);
+/// A little-endian `u64`, wherever it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct U64([u8; 8]);
+
+macro_rules! number {
+    ($name:ident, $int:ty) => {
+        impl $name {
+            /// The number.
+            pub fn get(self) -> $int {
+                <$int>::from_le_bytes(self.0)
+            }
+        }
+        impl From<$int> for $name {
+            fn from(n: $int) -> Self {
+                $name(n.to_le_bytes())
+            }
+        }
+        impl Field for $name {
+            fn read(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map($name)
+            }
+            fn bytes(&self) -> &[u8] {
+                &self.0
+            }
+        }
+    };
+}
+
+/// A field of a record: a number or an array of bytes.
+trait Field: Sized {
+    fn read(bytes: &[u8]) -> Option<Self>;
+    fn bytes(&self) -> &[u8];
+}
+
+impl<const N: usize> Field for [u8; N] {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok()
+    }
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+number!(U16, u16);
+number!(U32, u32);
+number!(U64, u64);
+
+/// Name, offset and size of one field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// Name in SPEC.md.
+    pub name: &'static str,
+    /// Offset in the record.
+    pub offset: usize,
+    /// Size in bytes.
+    pub size: usize,
+}
+
+macro_rules! record {
+    ($(#[$doc:meta])* $record:ident [$total:expr] { $($(#[$field_doc:meta])* $offset:literal $field:ident : $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct $record { $($(#[$field_doc])* pub $field: $type,)* }
+
+        $(const _: () = assert!(offset_of!($record, $field) == $offset);)*
+        const _: () = assert!(size_of::<$record>() == $total);
+
+        impl $record {
+            /// Every field in order; together they fill the record.
+            pub const FIELDS: &'static [FieldInfo] = &[
+                $(FieldInfo { name: stringify!($field), offset: $offset, size: size_of::<$type>() },)*
+            ];
+
+            /// Reads the record.
+            pub fn from_bytes(bytes: &[u8; $total]) -> $record {
+                // Each range is a constant inside the array, so the fallback is never taken.
+                $(let $field = bytes
+                    .get(const { $offset..$offset + size_of::<$type>() })
+                    .and_then(<$type as Field>::read);)*
+                match ($($field,)*) {
+                    ($(Some($field),)*) => $record { $($field,)* },
+                    _ => $record::zeroed(),
+                }
+            }
+
+            /// The record as it lies in the file.
+            pub fn to_bytes(&self) -> [u8; $total] {
+                let mut out = [0; $total];
+                $(if let Some(place) = out.get_mut(const { $offset..$offset + size_of::<$type>() }) {
+                    place.copy_from_slice(self.$field.bytes());
+                })*
+                out
+            }
+        }
+    };
+}
+
+record! {
+    /// A slot descriptor (SPEC.md 4.2).
+    RawDescriptor [64] {
+        /// Number of the slot, ascending.
+        0 id: U64,
+        /// sha8 of the slot's id.
+        8 name_hash: U64,
+        /// Offset of the stored bytes.
+        16 offset: U64,
+        /// Size of the stored bytes.
+        24 size: U64,
+        /// Size of the content.
+        32 original_size: U64,
+        /// Operation chain.
+        40 operations: U64,
+        /// sha8 of the stored bytes.
+        48 checksum: U64,
+        /// Code of the purpose.
+        56 purpose: [u8; 1],
+        /// Code of the lifecycle.
+        57 lifecycle: [u8; 1],
+        /// Always 1.
+        58 priority: [u8; 1],
+        /// Zero.
+        59 platform: [u8; 1],
+        /// Zero.
+        60 reserved_60: [u8; 1],
+        /// Zero.
+        61 reserved_61: [u8; 1],
+        /// Low byte of the mode.
+        62 permissions_low: [u8; 1],
+        /// High byte of the mode.
+        63 permissions_high: [u8; 1],
+    }
+}
+
+impl RawDescriptor {
+    /// All zeros.
+    pub fn zeroed() -> RawDescriptor {
+        RawDescriptor {
+            id: U64::default(),
+            name_hash: U64::default(),
+            offset: U64::default(),
+            size: U64::default(),
+            original_size: U64::default(),
+            operations: U64::default(),
+            checksum: U64::default(),
+            purpose: [0],
+            lifecycle: [0],
+            priority: [0],
+            platform: [0],
+            reserved_60: [0],
+            reserved_61: [0],
+            permissions_low: [0],
+            permissions_high: [0],
+        }
+    }
+}
+
+record! {
+    /// The index (SPEC.md 2). Its strict values are computed in [`crate::encode`].
+    RawIndex [8192] {
+        /// [`FORMAT_VERSION`].
+        0 format_version: U32,
+        /// Adler-32 of the index with this field zero.
+        4 index_checksum: U32,
+        /// Size of the file.
+        8 package_size: U64,
+        /// Size of the launcher.
+        16 launcher_size: U64,
+        /// Offset of the metadata member.
+        24 metadata_offset: U64,
+        /// Size of the metadata member.
+        32 metadata_size: U64,
+        /// Offset of the slot table.
+        40 slot_table_offset: U64,
+        /// Size of the slot table.
+        48 slot_table_size: U64,
+        /// Number of descriptors.
+        56 slot_count: U32,
+        /// Zero.
+        60 flags: U32,
+        /// Raw Ed25519 public key.
+        64 public_key: [u8; 32],
+        /// SHA-256 of the metadata member.
+        96 metadata_checksum: [u8; 32],
+        /// Ed25519 signature, then zeros.
+        128 signature: [u8; 512],
+        /// Zero.
+        640 access_mode: [u8; 1],
+        /// Zero.
+        641 cache_strategy: [u8; 1],
+        /// Zero.
+        642 reserved_642: U16,
+        /// 4096.
+        644 page_size: U32,
+        /// Zero.
+        648 max_memory: U64,
+        /// Zero.
+        656 min_memory: U64,
+        /// Zero.
+        664 cpu_features: U64,
+        /// Zero.
+        672 gpu_requirements: U64,
+        /// Zero.
+        680 numa_hints: U64,
+        /// Zero.
+        688 stream_chunk_size: U32,
+        /// Zero.
+        692 padding_692: [u8; 12],
+        /// Build time, Unix seconds; 0 for none.
+        704 build_timestamp: U64,
+        /// Zero.
+        712 build_machine: [u8; 32],
+        /// Zero.
+        744 source_hash: [u8; 32],
+        /// Zero.
+        776 dependency_hash: [u8; 32],
+        /// Zero.
+        808 license_id: [u8; 16],
+        /// Zero.
+        824 provenance_uri: [u8; 8],
+        /// 129: bit 0 mapped, bit 7 signed.
+        832 capabilities: U64,
+        /// Zero.
+        840 requirements: U64,
+        /// Zero.
+        848 extensions: U64,
+        /// [`FORMAT_VERSION`].
+        856 compatibility: U32,
+        /// 1.
+        860 protocol_version: U32,
+        /// Zero.
+        864 future_crypto: [u8; 512],
+        /// Hex SHA-256 of `public_key`.
+        1376 attestation_key_fp: [u8; 64],
+        /// Hex SHA-256 of the attestation slot, or zeros.
+        1440 attestation_sbom_digest: [u8; 64],
+        /// Hex SHA-256 of the policy, or zeros.
+        1504 attestation_policy_hash: [u8; 64],
+        /// Zero.
+        1568 reserved_1568: [u8; 6624],
+    }
+}
+
+impl RawIndex {
+    /// All zeros.
+    pub fn zeroed() -> RawIndex {
+        RawIndex {
+            format_version: U32::default(),
+            index_checksum: U32::default(),
+            package_size: U64::default(),
+            launcher_size: U64::default(),
+            metadata_offset: U64::default(),
+            metadata_size: U64::default(),
+            slot_table_offset: U64::default(),
+            slot_table_size: U64::default(),
+            slot_count: U32::default(),
+            flags: U32::default(),
+            public_key: [0; 32],
+            metadata_checksum: [0; 32],
+            signature: [0; 512],
+            access_mode: [0],
+            cache_strategy: [0],
+            reserved_642: U16::default(),
+            page_size: U32::default(),
+            max_memory: U64::default(),
+            min_memory: U64::default(),
+            cpu_features: U64::default(),
+            gpu_requirements: U64::default(),
+            numa_hints: U64::default(),
+            stream_chunk_size: U32::default(),
+            padding_692: [0; 12],
+            build_timestamp: U64::default(),
+            build_machine: [0; 32],
+            source_hash: [0; 32],
+            dependency_hash: [0; 32],
+            license_id: [0; 16],
+            provenance_uri: [0; 8],
+            capabilities: U64::default(),
+            requirements: U64::default(),
+            extensions: U64::default(),
+            compatibility: U32::default(),
+            protocol_version: U32::default(),
+            future_crypto: [0; 512],
+            attestation_key_fp: [0; 64],
+            attestation_sbom_digest: [0; 64],
+            attestation_policy_hash: [0; 64],
+            reserved_1568: [0; 6624],
+        }
+    }
+
+    /// Adler-32 (RFC 1950, 8.2) of the index with `index_checksum` zero.
+    pub fn checksum(bytes: &[u8; INDEX_SIZE]) -> u32 {
+        let (mut a, mut b) = (1_u32, 0_u32);
+        // 2048 bytes cannot overflow: b grows by at most a <= 65521 + 2048 * 255 each time.
+        for (nth, chunk) in bytes.chunks(2048).enumerate() {
+            for (at, &byte) in chunk.iter().enumerate() {
+                let byte = if nth == 0 && (4..8).contains(&at) {
+                    0
+                } else {
+                    byte
+                };
+                a = a.wrapping_add(u32::from(byte));
+                b = b.wrapping_add(a);
+            }
+            a %= 65_521;
+            b %= 65_521;
+        }
+        b << 16 | a
+    }
+}
+
+/// The first field in which two records of the same type differ.
+pub fn first_difference(
+    fields: &'static [FieldInfo],
+    found: &[u8],
+    expected: &[u8],
+) -> Option<&'static FieldInfo> {
+    let at = found.iter().zip(expected).position(|(a, b)| a != b)?;
+    fields.iter().rev().find(|field| field.offset <= at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_fill_their_records() {
+        for (fields, total) in [(RawIndex::FIELDS, 8192), (RawDescriptor::FIELDS, 64)] {
+            let mut end = 0;
+            for field in fields {
+                assert_eq!(field.offset, end, "{}", field.name);
+                end += field.size;
+            }
+            assert_eq!(end, total);
+        }
+    }
+
+    #[test]
+    fn reading_is_the_inverse_of_writing() {
+        let bytes: [u8; INDEX_SIZE] = core::array::from_fn(|i| (i % 251).to_le_bytes()[0]);
+        assert_eq!(RawIndex::from_bytes(&bytes).to_bytes(), bytes);
+        let bytes: [u8; DESCRIPTOR_SIZE] = core::array::from_fn(|i| i.to_le_bytes()[0]);
+        let descriptor = RawDescriptor::from_bytes(&bytes);
+        assert_eq!(descriptor.to_bytes(), bytes);
+        assert_eq!(descriptor.id.get(), 0x0706_0504_0302_0100);
+    }
+
+    #[test]
+    fn checksum_leaves_its_own_field_out() {
+        let mut bytes = [0xff; INDEX_SIZE];
+        let sum = RawIndex::checksum(&bytes);
+        bytes[4..8].fill(0);
+        let plain = bytes.iter().fold((1_u64, 0_u64), |(a, b), &byte| {
+            let a = (a + u64::from(byte)) % 65_521;
+            (a, (a + b) % 65_521)
+        });
+        assert_eq!(u64::from(sum), plain.1 << 16 | plain.0);
+    }
+}

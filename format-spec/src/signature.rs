@@ -1,0 +1,153 @@
+//! Strict Ed25519 (RFC 8032), as M22 asks for it.
+
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+
+use crate::digest::Digest;
+use crate::error::{Error, KeyFault};
+
+/// A public key that may be used: canonical, and of prime order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// Checks the 32 raw bytes of a key (RFC 8032, 5.1.3, and M22).
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyFault> {
+        let point = CompressedEdwardsY(*bytes)
+            .decompress()
+            .ok_or(KeyFault::NotAPoint)?;
+        // Decompression also takes y + p and a sign bit on x = 0; writing the point again tells them apart.
+        if point.compress().0 != *bytes {
+            return Err(KeyFault::NonCanonical);
+        }
+        if point.is_small_order() {
+            return Err(KeyFault::SmallOrder);
+        }
+        if !point.is_torsion_free() {
+            return Err(KeyFault::MixedOrder);
+        }
+        VerifyingKey::from_bytes(bytes)
+            .map(PublicKey)
+            .map_err(|_| KeyFault::NotAPoint)
+    }
+
+    /// The 32 raw bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// SHA-256 of the raw bytes: the key's name in trust stores and messages.
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(self.as_bytes())
+    }
+
+    /// Checks a signature over `text`. S at or above the group order and a non-canonical R are refused.
+    pub fn verify(&self, text: &[u8], signature: &[u8; 64]) -> Result<(), Error> {
+        self.0
+            .verify_strict(text, &Signature::from_bytes(signature))
+            .map_err(|_| Error::Signature)
+    }
+}
+
+/// A private key. It is wiped when dropped (feature `keys`) and never printed.
+pub struct PrivateKey(SigningKey);
+
+impl PrivateKey {
+    /// The key with this 32-byte seed (RFC 8032, 5.1.5).
+    pub fn from_seed(seed: &[u8; 32]) -> PrivateKey {
+        PrivateKey(SigningKey::from_bytes(seed))
+    }
+
+    /// The key that flavorpack's `--key-seed TEXT` gives: SHA-256 of the text is the seed. Whoever knows the text has
+    /// the key, so it is for tests only.
+    pub fn from_text_seed(text: &str) -> PrivateKey {
+        PrivateKey::from_seed(&Digest::of(text.as_bytes()).0)
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    /// Signs `text`.
+    pub fn sign(&self, text: &[u8]) -> [u8; 64] {
+        self.0.sign(text).to_bytes()
+    }
+
+    /// The key for the PEM encoder.
+    #[cfg(feature = "keys")]
+    pub(crate) fn inner(&self) -> &SigningKey {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_and_verifies() {
+        let key = PrivateKey::from_text_seed("a test");
+        let signature = key.sign(b"text");
+        assert_eq!(key.public_key().verify(b"text", &signature), Ok(()));
+        assert_eq!(
+            key.public_key().verify(b"texu", &signature),
+            Err(Error::Signature)
+        );
+        assert_eq!(
+            PublicKey::from_bytes(key.public_key().as_bytes()),
+            Ok(key.public_key())
+        );
+        assert_eq!(format!("{key:?}"), "PrivateKey(..)");
+    }
+
+    #[test]
+    fn first_vector_of_rfc_8032() {
+        // RFC 8032, 7.1, TEST 1: the empty message.
+        let seed =
+            Digest::from_hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+        let public =
+            Digest::from_hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        let key = PrivateKey::from_seed(&seed.unwrap_or_default().0);
+        assert_eq!(Some(Digest(*key.public_key().as_bytes())), public);
+        assert_eq!(key.sign(b"")[..4], [0xe5, 0x56, 0x43, 0x00]);
+    }
+
+    #[test]
+    fn weak_and_ambiguous_keys() {
+        use curve25519_dalek::constants::EIGHT_TORSION;
+        for point in EIGHT_TORSION {
+            assert_eq!(
+                PublicKey::from_bytes(&point.compress().0),
+                Err(KeyFault::SmallOrder)
+            );
+        }
+        let mut identity_sign = [0; 32];
+        (identity_sign[0], identity_sign[31]) = (1, 0x80);
+        assert_eq!(
+            PublicKey::from_bytes(&identity_sign),
+            Err(KeyFault::NonCanonical)
+        );
+        let mut y_is_p_plus_1 = [0xff; 32];
+        (y_is_p_plus_1[0], y_is_p_plus_1[31]) = (0xee, 0x7f);
+        assert_eq!(
+            PublicKey::from_bytes(&y_is_p_plus_1),
+            Err(KeyFault::NonCanonical)
+        );
+        let good = PrivateKey::from_text_seed("x").public_key();
+        let point = CompressedEdwardsY(*good.as_bytes())
+            .decompress()
+            .unwrap_or_default();
+        let mixed = (point + EIGHT_TORSION[1]).compress().0;
+        assert_eq!(PublicKey::from_bytes(&mixed), Err(KeyFault::MixedOrder));
+        let mut no_point = [0; 32];
+        no_point[0] = 2;
+        assert_eq!(PublicKey::from_bytes(&no_point), Err(KeyFault::NotAPoint));
+    }
+}
