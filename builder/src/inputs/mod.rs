@@ -5,9 +5,9 @@
 //! regular files, directories, symbolic links that stay inside, hard links to an earlier file, permission bits only.
 //! What does not fit is an error that names the file; nothing is left out in silence.
 //!
-//! The work runs in stages. [`walk`] or [`archive`] collects a [`draft::Draft`], in which names are unique and checked;
-//! `include` and `exclude` prune it; [`links`] brings link targets into the one form that the format knows;
-//! [`bytecode`] keeps compiled Python files valid when times are normalised; then the draft becomes a [`Tree`].
+//! The work runs in stages. `walk` or `archive` collects a `draft::Draft`, in which names are unique and checked;
+//! `include` and `exclude` prune it; `links` brings link targets into the one form that the format knows;
+//! `bytecode` keeps compiled Python files valid when times are normalised; then the draft becomes a [`Tree`].
 //!
 //! File content is never held in memory: a [`Content`] says where the bytes are and is opened when they are packed.
 

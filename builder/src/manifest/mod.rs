@@ -4,7 +4,7 @@
 //! alone can break has been checked, and every path is resolved. Nothing is guessed at: an unknown key, a wrong type
 //! or a value out of range is an error with its line, what was expected and what was found.
 //!
-//! [`reader`] knows TOML and where each value stood, [`sections`] knows the keys, [`checks`] knows the rules that
+//! `reader` knows TOML and where each value stood, `sections` knows the keys, `checks` knows the rules that
 //! hold between sections.
 
 mod checks;
