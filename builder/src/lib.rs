@@ -1,3 +1,5 @@
 //! Builder.
 
+pub mod inputs;
+pub mod manifest;
 pub mod stubs;
