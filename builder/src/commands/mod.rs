@@ -46,6 +46,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
+        Verb::Pack(_) | Verb::Run(_) => Err(Error::NoSigningKey),
     }
 }
 
