@@ -12,3 +12,4 @@
 
 pub mod contents;
 pub mod extract;
+pub mod store;
