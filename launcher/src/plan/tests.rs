@@ -148,6 +148,9 @@ fn placeholders_once_and_arguments_untouched() {
     assert_eq!(plan.program.as_bytes(), b"/c/envs/{version} \xff/x");
     let cwd = plan.cwd.unwrap_or_default();
     assert_eq!(cwd.as_bytes(), b"/c/envs/{version} \xff/d");
+    let package = super::tests::package(|m| m.execution.cwd = Some("d".into()));
+    let relative = application_of(&package, &snapshot).cwd.unwrap_or_default();
+    assert_eq!(relative, cwd);
     // The caller's strings are passed on by pointer.
     assert!(matches!(plan.argv[9], Cow::Borrowed(_)));
 }
