@@ -134,36 +134,35 @@ pub fn extent(bytes: &[u8]) -> Extent {
     }
 }
 
-/// CRC-32 of RFC 1952, 8, by halves of a byte: a table of 64 bytes is enough for a few kilobytes of text.
+/// CRC-32 of RFC 1952, 8, a byte at a time.
 fn crc32(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 16] = {
-        let mut table = [0_u32; 16];
-        let mut n = 0_u32;
-        let mut rest: &mut [u32] = &mut table;
-        while let Some((entry, tail)) = rest.split_first_mut() {
-            let (mut crc, mut bit) = (n, 0);
-            while bit < 4 {
-                crc = if crc & 1 == 1 {
-                    crc >> 1 ^ 0xedb8_8320
-                } else {
-                    crc >> 1
-                };
-                bit = 1_u32.wrapping_add(bit);
-            }
-            *entry = crc;
-            n = n.wrapping_add(1);
-            rest = tail;
-        }
-        table
-    };
-    let step = |crc: u32| {
-        let [low, ..] = crc.to_le_bytes();
-        crc >> 4 ^ TABLE.get(usize::from(low & 15)).copied().unwrap_or(0)
-    };
-    !bytes
-        .iter()
-        .fold(!0, |crc, &byte| step(step(crc ^ u32::from(byte))))
+    !bytes.iter().fold(!0, |crc, &byte| {
+        let [low, ..] = (crc ^ u32::from(byte)).to_le_bytes();
+        crc >> 8 ^ CRC_TABLE.get(usize::from(low)).copied().unwrap_or(0)
+    })
 }
+
+/// What each byte does to the CRC.
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0_u32; 256];
+    let mut rest: &mut [u32] = &mut table;
+    let mut byte = 0_u32;
+    while let Some((entry, tail)) = rest.split_first_mut() {
+        let (mut crc, mut bits) = (byte, 0xff_u8);
+        while bits != 0 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
+            bits >>= 1;
+        }
+        *entry = crc;
+        byte = byte.wrapping_add(1);
+        rest = tail;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

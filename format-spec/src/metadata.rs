@@ -366,6 +366,9 @@ impl Metadata {
         check_equal("profile", &self.profile, PROFILE)?;
         check_package(&self.package)?;
         check_target("launcher.target", &self.launcher.target)?;
+        if !self.launcher.capabilities.is_empty() {
+            return Err(Error::value("launcher.capabilities", "not empty"));
+        }
         let platform = format!("{}_{}", self.build.platform.os, self.build.platform.arch);
         check_equal("build.platform", &platform, &self.launcher.target)?;
         self.build_time()?;
@@ -600,6 +603,9 @@ fn check_slots(slots: &[Slot]) -> Result<(), Error> {
         }
         if slot.mode > 0o777 {
             return Err(Error::value(at("mode"), "bits beyond 0777"));
+        }
+        if slot.operations.is_tar() && slot.mode != 0o755 {
+            return Err(Error::value(at("mode"), "a tar slot's is 0755"));
         }
         if !slot.operations.is_framed()
             && slot.operations != Operations::TarGz

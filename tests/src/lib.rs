@@ -1,1 +1,21 @@
-//! Test kit.
+//! Test kit of the PSPF/2025 strict profile: a package writer that can misbehave, and the vectors it makes.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`keys`] | signers from fixed seeds, and keys and signatures that must be refused |
+//! | [`writer`] | `Plan` -> `Parts` -> bytes: packages, valid unless a hook says otherwise |
+//! | [`vector`] | the file format of `tests/vectors/*.vec` |
+//! | [`project`] | real packages, built and started by the real programs |
+//! | [`catalog`] | every vector: one function call, one failure |
+//!
+//! No vector uses `psp-format` or `psp-launcher`: the writer and the verifier are two readings of SPEC.md, and a
+//! mistake in one of them shows as a disagreement.
+
+// This crate is only ever linked into tests; a failed assumption must stop them where it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod catalog;
+pub mod keys;
+pub mod project;
+pub mod vector;
+pub mod writer;

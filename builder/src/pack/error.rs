@@ -1,0 +1,135 @@
+//! What can go wrong while packing: one line of fact, and one line of help.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::inputs::{InputError, shown};
+use crate::manifest::ManifestError;
+
+/// Why no package was built. `Display` is one line of fact; [`PackError::help`] is one line of remedy.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// A source cannot be packed.
+    #[error("slot {slot}: {error}")]
+    Input {
+        /// The slot's id.
+        slot: String,
+        /// What is wrong with it.
+        error: InputError,
+    },
+    /// The manifest and the sources do not fit together.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The metadata would break a rule of the format.
+    #[error("the package would not be valid: {0}")]
+    Format(psp_format::Error),
+    /// The launcher file is not one for the target.
+    #[error("{} is not a launcher for {target}: {problem}", .path.display())]
+    Launcher {
+        /// The file.
+        path: PathBuf,
+        /// The target.
+        target: String,
+        /// What it is instead.
+        problem: &'static str,
+    },
+    /// This flavor carries no launcher for the target.
+    #[error("no launcher for target {target}")]
+    NoLauncher {
+        /// The target.
+        target: String,
+        /// Targets that there are launchers for.
+        known: Vec<&'static str>,
+    },
+    /// The launcher of this version cannot start such a slot.
+    #[error("slot {slot}: lifecycle {lifecycle} is not supported yet")]
+    Lifecycle {
+        /// The slot's id.
+        slot: String,
+        /// Name of the lifecycle.
+        lifecycle: &'static str,
+    },
+    /// `permissions` stands at a slot that is not a single file.
+    #[error("slot {slot}: permissions are for single files, and {} is a tree", .source_path.display())]
+    Permissions {
+        /// The slot's id.
+        slot: String,
+        /// Its source.
+        source_path: PathBuf,
+    },
+    /// A tree slot cannot replace the file that another puts there, and so on.
+    #[error("slots {first} and {second} both hold {}", shown(path))]
+    SamePath {
+        /// The slot that came first.
+        first: String,
+        /// The other.
+        second: String,
+        /// The path below the work environment.
+        path: Vec<u8>,
+    },
+    /// The package would contain itself, or its predecessor.
+    #[error("slot {slot} would pack {}, the package that is being built", .output.display())]
+    OutputInside {
+        /// The slot's id.
+        slot: String,
+        /// The package.
+        output: PathBuf,
+    },
+    /// Something cannot be written.
+    #[error("cannot write {}: {error}", .path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The compressor failed.
+    #[error("compression failed: {0}")]
+    Compress(&'static str),
+    /// A thread of ours ended without saying why.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl PackError {
+    /// Turns an I/O error at `path` into one of writing.
+    pub(super) fn write(path: &Path) -> impl Fn(io::Error) -> PackError {
+        let path = path.to_path_buf();
+        move |error| PackError::Write { path: path.clone(), error }
+    }
+
+    /// One line of remedy.
+    pub fn help(&self) -> String {
+        match self {
+            PackError::Input { error, .. } => error.help().into(),
+            PackError::Manifest(error) => error.help(),
+            PackError::Format(_) => "change what the manifest says about it".into(),
+            PackError::Launcher { .. } => "give --launcher-bin a psp-stub that was built for this target".into(),
+            PackError::NoLauncher { known, .. } => format!(
+                "this flavor carries launchers for {}; give another with --launcher-bin",
+                known.join(", ")
+            ),
+            PackError::Lifecycle { .. } => {
+                "use cached, runtime, config, init, lazy, platform or dev".into()
+            }
+            PackError::Permissions { .. } => {
+                "set the mode of the files in the source, or leave permissions out".into()
+            }
+            PackError::SamePath { .. } => "exclude it from one of them, or change a target".into(),
+            PackError::OutputInside { .. } => {
+                "exclude the package from the slot, or give --output another place".into()
+            }
+            PackError::Write { error, .. } => match error.kind() {
+                io::ErrorKind::StorageFull => "free some space, or give --output another place".into(),
+                io::ErrorKind::PermissionDenied => "give --output a place that you can write to".into(),
+                _ => "check the place that --output names".into(),
+            },
+            PackError::Compress(_) | PackError::Internal(_) => {
+                "this is a mistake in flavor; please report it with the manifest".into()
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What goes into a package: the manifest's text turned into metadata, the sources read into lists of entries.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use psp_format::digest::{Checksum, Digest};
+use psp_format::encode::quote_command;
+use psp_format::instant;
+use psp_format::metadata::{
+    Build, Command, Desktop, EnvRules, Execution, FORMAT, Launcher, Lifecycle, Metadata, PROFILE,
+    Package, Platform, Policy, Purpose, Runtime,
+};
+use psp_format::path::{is_within, parent};
+
+use super::compress::Method;
+use super::{Options, PackError};
+use crate::inputs::{self, DEFAULT_TIME, Filter, InputError, Kind, Source, Times};
+use crate::manifest::{self, Compression, Project, SlotTimes};
+
+/// A difference between a slot's source and what is packed.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// The slot's id.
+    pub slot: String,
+    /// What is different.
+    pub note: inputs::Note,
+}
+
+/// Everything that is known before anything is compressed.
+pub(super) struct Plan {
+    /// The metadata, still without slots.
+    pub metadata: Metadata,
+    /// The slots, in the order of the table.
+    pub slots: Vec<PlannedSlot>,
+    /// Time of the directories that we make.
+    pub mtime: u64,
+    /// For the person.
+    pub notes: Vec<Note>,
+}
+
+/// A slot with its content.
+pub(super) struct PlannedSlot {
+    pub id: String,
+    pub target: String,
+    pub lifecycle: Lifecycle,
+    pub purpose: Purpose,
+    pub mode: Option<u32>,
+    pub mutable: bool,
+    pub method: Method,
+    pub source: Source,
+}
+
+impl PlannedSlot {
+    /// Bytes of content.
+    pub(super) fn content_size(&self) -> u64 {
+        match &self.source {
+            Source::Tree(tree) => super::stream::tree_size(tree, &self.target),
+            Source::File(file) => file.size,
+        }
+    }
+}
+
+/// Id of the slot that holds the icon of `[desktop]`.
+const ICON: &str = "_icon";
+
+pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackError> {
+    let mtime = options.source_date.unwrap_or(DEFAULT_TIME);
+    let (mut slots, mut notes) = (Vec::new(), Vec::new());
+    for slot in &project.slots {
+        if slot.platforms.is_empty() || slot.platforms.contains(&options.target) {
+            slots.push(read_slot(slot, options, mtime, &mut notes)?);
+        }
+    }
+    if let Some(icon) = project.desktop.as_ref().and_then(|desktop| desktop.icon.as_ref()) {
+        slots.push(icon_slot(icon, mtime)?);
+    }
+    check_paths(&slots)?;
+    project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
+    Ok(Plan { metadata: metadata(project, options), slots, mtime, notes })
+}
+
+fn read_slot(
+    slot: &manifest::Slot,
+    options: &Options,
+    mtime: u64,
+    notes: &mut Vec<Note>,
+) -> Result<PlannedSlot, PackError> {
+    if matches!(slot.lifecycle, Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary) {
+        return Err(PackError::Lifecycle {
+            slot: slot.id.clone(),
+            lifecycle: slot.lifecycle.name(),
+        });
+    }
+    let of_slot = |error| PackError::Input { slot: slot.id.clone(), error };
+    let filter = Filter::new(&slot.include, &slot.exclude).map_err(of_slot)?;
+    check_output(slot, &filter, &options.output)?;
+    let times = match slot.times {
+        SlotTimes::Normalise => Times::Normalise(mtime),
+        SlotTimes::Keep => Times::Keep,
+    };
+    let input = inputs::read(&slot.source, &filter, times).map_err(of_slot)?;
+    if matches!(input.source, Source::Tree(_)) && slot.permissions.is_some() {
+        return Err(PackError::Permissions {
+            slot: slot.id.clone(),
+            source_path: slot.source.clone(),
+        });
+    }
+    notes.extend(input.notes.into_iter().map(|note| Note { slot: slot.id.clone(), note }));
+    let method = match slot.compression {
+        Compression::None => Method::None,
+        Compression::Zstd { level } => Method::Zstd(options.level.unwrap_or(i32::from(level))),
+    };
+    Ok(PlannedSlot {
+        id: slot.id.clone(),
+        target: slot.target.clone(),
+        lifecycle: slot.lifecycle,
+        purpose: slot.purpose,
+        mode: slot.permissions,
+        mutable: slot.mutable,
+        method,
+        source: input.source,
+    })
+}
+
+/// A package that a slot takes in would be another one the next time.
+fn check_output(slot: &manifest::Slot, filter: &Filter, output: &Path) -> Result<(), PackError> {
+    let source = std::fs::canonicalize(&slot.source);
+    let (Ok(source), Some(name)) = (source, output.file_name()) else {
+        // A source that is not there is an error of its own, when it is read.
+        return Ok(());
+    };
+    let directory = resolved(super::directory_of(output));
+    match directory.join(name).strip_prefix(&source) {
+        Ok(inside) if source.is_dir() && filter.selects(inside.as_os_str().as_encoded_bytes()) => {
+            Err(PackError::OutputInside { slot: slot.id.clone(), output: output.to_path_buf() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The path with its links resolved as far as it exists: the directory of a first package does not yet.
+fn resolved(directory: &Path) -> PathBuf {
+    match (std::fs::canonicalize(directory), directory.parent(), directory.file_name()) {
+        (Ok(directory), _, _) => directory,
+        (Err(_), Some(parent), Some(name)) if parent.as_os_str().is_empty() => resolved(Path::new(".")).join(name),
+        (Err(_), Some(parent), Some(name)) => resolved(parent).join(name),
+        (Err(_), _, _) => directory.to_path_buf(),
+    }
+}
+
+fn icon_slot(icon: &PathBuf, mtime: u64) -> Result<PlannedSlot, PackError> {
+    let of_icon = |error| PackError::Input { slot: ICON.into(), error };
+    let everything = Filter::new(&["**"], &[]).map_err(of_icon)?;
+    let input = inputs::read(icon, &everything, Times::Normalise(mtime)).map_err(of_icon)?;
+    let extension = icon.extension().and_then(|e| e.to_str()).unwrap_or("png");
+    match input.source {
+        source @ Source::File(_) => Ok(PlannedSlot {
+            id: ICON.into(),
+            target: format!("{ICON}.{extension}"),
+            lifecycle: Lifecycle::Lazy,
+            purpose: Purpose::Media,
+            mode: Some(0o644),
+            mutable: false,
+            method: Method::Zstd(19),
+            source,
+        }),
+        Source::Tree(_) => Err(of_icon(InputError::NotASource {
+            path: icon.clone(),
+            what: "a directory or archive",
+        })),
+    }
+}
+
+/// Where slots lie inside each other, no path may come from two of them, but for directories.
+fn check_paths(slots: &[PlannedSlot]) -> Result<(), PackError> {
+    let root = |slot: &PlannedSlot| match slot.target.as_str() {
+        "." => Vec::new(),
+        target => target.as_bytes().to_vec(),
+    };
+    let nested = |slot: &&PlannedSlot| {
+        slots.iter().any(|other| {
+            other.id != slot.id
+                && (is_within(&root(slot), &root(other)) || is_within(&root(other), &root(slot)))
+        })
+    };
+    let mut seen: HashMap<Vec<u8>, (&str, bool)> = HashMap::new();
+    for slot in slots.iter().filter(nested) {
+        for (path, is_directory) in paths(slot) {
+            let before = seen.insert(path.clone(), (&slot.id, is_directory));
+            if let Some((first, was_directory)) = before
+                && first != slot.id
+                && !(is_directory && was_directory)
+            {
+                let (first, second) = (first.to_owned(), slot.id.clone());
+                return Err(PackError::SamePath { first, second, path });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every path of a slot below the work environment, and whether it is a directory. Directories above the target count.
+fn paths(slot: &PlannedSlot) -> Vec<(Vec<u8>, bool)> {
+    let mut out = Vec::new();
+    let mut above = parent(slot.target.as_bytes());
+    while !above.is_empty() {
+        out.push((above.to_vec(), true));
+        above = parent(above);
+    }
+    match &slot.source {
+        Source::File(_) => out.push((slot.target.clone().into_bytes(), false)),
+        Source::Tree(tree) => {
+            if slot.target != "." {
+                out.push((slot.target.clone().into_bytes(), true));
+            }
+            out.extend(tree.entries.iter().map(|entry| {
+                let is_directory = matches!(entry.kind, Kind::Directory);
+                (below(&slot.target, &entry.path), is_directory)
+            }));
+        }
+    }
+    out
+}
+
+/// Whether a slot holds a file or link at this path below the work environment.
+fn holds(slot: &PlannedSlot, path: &[u8]) -> bool {
+    match &slot.source {
+        Source::File(_) => slot.target.as_bytes() == path,
+        Source::Tree(tree) => tree.entries.iter().any(|entry| {
+            !matches!(entry.kind, Kind::Directory) && below(&slot.target, &entry.path) == path
+        }),
+    }
+}
+
+fn below(target: &str, path: &[u8]) -> Vec<u8> {
+    match target {
+        "." => path.to_vec(),
+        target => [target.as_bytes(), b"/", path].concat(),
+    }
+}
+
+fn metadata(project: &Project, options: &Options) -> Metadata {
+    let (os, arch) = options.target.split_once('_').unwrap_or((&options.target, ""));
+    let package = &project.package;
+    let argv = project.command.argv();
+    Metadata {
+        build: Build {
+            platform: Platform { arch: arch.into(), os: os.into() },
+            timestamp: instant::to_text(options.source_date.unwrap_or(0)),
+            tool: "flavor".into(),
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+        },
+        commands: project.commands.iter().map(|(name, c)| (name.clone(), command(c))).collect(),
+        desktop: project.desktop.as_ref().map(|desktop| Desktop {
+            icon: desktop.icon.as_ref().map(|_| ICON.into()),
+            terminal: desktop.terminal,
+        }),
+        execution: Execution {
+            command: quote_command(&argv),
+            argv,
+            cwd: project.command.cwd.clone(),
+            env: project.command.env.clone(),
+        },
+        format: FORMAT.into(),
+        launcher: Launcher {
+            capabilities: Vec::new(),
+            checksum: Checksum(Digest::of(&options.launcher.bytes)),
+            size: options.launcher.bytes.len() as u64,
+            target: options.target.clone(),
+            tool: options.launcher.tool.clone(),
+            tool_version: options.launcher.tool_version.clone(),
+        },
+        package: Package {
+            authors: package.authors.clone(),
+            description: package.description.clone(),
+            homepage: package.homepage.clone(),
+            license: package.license.clone(),
+            name: package.name.clone(),
+            version: package.version.clone(),
+        },
+        policy: project.policy.as_ref().map(|policy| Policy {
+            max_age_days: policy.max_age_days.into(),
+            platforms: policy.platforms.clone(),
+            refuse_root: policy.refuse_root,
+            require_env: policy.require_env.clone(),
+        }),
+        profile: PROFILE.into(),
+        runtime: runtime(&project.env),
+        setup: project.setup.iter().map(command).collect(),
+        slots: Vec::new(),
+    }
+}
+
+fn command(command: &manifest::Command) -> Command {
+    Command { argv: command.argv(), cwd: command.cwd.clone(), env: command.env.clone() }
+}
+
+fn runtime(rules: &manifest::EnvRules) -> Option<Runtime> {
+    let env = EnvRules {
+        map: rules.map.clone(),
+        pass: rules.pass.clone(),
+        set: rules.set.clone(),
+        unset: rules.unset.clone(),
+    };
+    (env != EnvRules::default()).then_some(Runtime { env })
+}

@@ -1,0 +1,140 @@
+//! Projects in temporary directories, packed and started with the real programs.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The `flavor` command, built once for this test run.
+pub fn flavor() -> Command {
+    static FLAVOR: OnceLock<PathBuf> = OnceLock::new();
+    let path = FLAVOR.get_or_init(|| {
+        let built = escargot::CargoBuild::new()
+            .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+            .package("flavor")
+            .bin("flavor")
+            .run();
+        built
+            .unwrap_or_else(|e| panic!("building flavor: {e}"))
+            .path()
+            .to_path_buf()
+    });
+    let mut command = Command::new(path);
+    // What the person running the tests has set must not change their outcome.
+    for name in [
+        "FLAVOR_CACHE",
+        "FLAVOR_COMMAND",
+        "SOURCE_DATE_EPOCH",
+        "FLAVOR_CONFIG_DIR",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Fails with the command that installs a missing tool.
+pub fn need(tool: &str, install: &str) {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(tool).exists()));
+    assert!(found, "{tool} is needed for this test: {install}");
+}
+
+/// Output as text.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// A directory with a manifest, a cache of its own and the package built from it.
+pub struct Project {
+    directory: tempfile::TempDir,
+}
+
+impl Default for Project {
+    fn default() -> Project {
+        Project::new()
+    }
+}
+
+impl Project {
+    /// An empty project.
+    pub fn new() -> Project {
+        let directory = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+        Project { directory }
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The cache that its package uses.
+    pub fn cache(&self) -> PathBuf {
+        self.path().join("cache")
+    }
+
+    /// Where [`Project::pack`] puts the package.
+    pub fn output(&self) -> PathBuf {
+        self.path().join("dist/demo.psp")
+    }
+
+    /// Writes a file with these permission bits, whatever the umask.
+    pub fn file(&self, name: &str, mode: u32, content: &[u8]) {
+        let path = self.path().join(name);
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let done = fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, content))
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)));
+        done.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+
+    /// Writes `flavor.toml`.
+    pub fn manifest(&self, text: &str) {
+        self.file("flavor.toml", 0o644, text.as_bytes());
+    }
+
+    /// The text of `flavor.toml`.
+    pub fn read_manifest(&self) -> String {
+        fs::read_to_string(self.path().join("flavor.toml")).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Arguments of `flavor` that pack this project with a key for tests.
+    pub fn pack_args(&self) -> Vec<OsString> {
+        self.args(&["--key-seed", "tests"])
+    }
+
+    /// The same without a signature.
+    pub fn pack_args_unsigned(&self) -> Vec<OsString> {
+        self.args(&["--unsigned"])
+    }
+
+    fn args(&self, signer: &[&str]) -> Vec<OsString> {
+        let mut args: Vec<OsString> = ["pack", "--level", "3", "--manifest"]
+            .map(Into::into)
+            .into();
+        args.push(self.path().join("flavor.toml").into());
+        args.push("--output".into());
+        args.push(self.output().into());
+        args.extend(signer.iter().map(Into::into));
+        args
+    }
+
+    /// Packs the project.
+    pub fn pack(&self) -> PathBuf {
+        let output = flavor().args(self.pack_args()).output();
+        let output = output.unwrap_or_else(|e| panic!("{e}"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        self.output()
+    }
+
+    /// A command that starts a package with this project's cache.
+    pub fn start(&self, package: &Path) -> Command {
+        let mut command = Command::new(package);
+        command
+            .env("FLAVOR_CACHE", self.cache())
+            .env_remove("FLAVOR_COMMAND");
+        command
+    }
+}

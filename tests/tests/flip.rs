@@ -1,0 +1,166 @@
+//! One byte of a package changed, removed or added: none of it goes unnoticed.
+//!
+//! This is the promise of the strict profile in one test: every byte of the file is bound by the signature.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::thread;
+
+use psp_format::verify::verify_bytes;
+use psp_testkit::writer::frames::Frames;
+use psp_testkit::writer::index::repair_adler;
+use psp_testkit::writer::tar::{Entry, stream};
+use psp_testkit::writer::{Parts, Plan, Slot};
+
+/// A package with every region and every kind of padding in it.
+fn package() -> Parts {
+    let tree = stream(&[
+        Entry::directory("app"),
+        Entry::file("app/run", b"#!/bin/sh\n"),
+        Entry::symlink("app/start", "run"),
+    ]);
+    let plan = |version: &'static str| {
+        Plan::new()
+            .set("/build", "tool_version", version.into())
+            .slot(Slot::file(0, "config", b"five!"))
+            .slot(Slot::tar_zst(1, "app", &Frames::of(&tree)))
+            .slot(Slot::zstd(2, "blob", &Frames::of(b"some bytes in a frame")))
+    };
+    // The length of the metadata decides whether there is padding behind it.
+    let parts = plan("1").parts();
+    let parts = if parts.gap_table.is_empty() {
+        plan("10").parts()
+    } else {
+        parts
+    };
+    assert!(
+        !parts.gap_table.is_empty()
+            && !parts.slots[1].gap.is_empty()
+            && !parts.gap_trailer.is_empty()
+    );
+    parts
+}
+
+/// Tries a change at every place of the file, on all processors, and names those that are accepted.
+fn accepted(places: usize, change: impl Fn(usize) -> Vec<u8> + Sync) -> Vec<usize> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let change = &change;
+    thread::scope(|scope| {
+        let part = |first: usize| {
+            move || {
+                (first..places)
+                    .step_by(threads)
+                    .filter(|place| verify_bytes(&change(*place)).is_ok())
+                    .collect()
+            }
+        };
+        let workers: Vec<thread::ScopedJoinHandle<'_, Vec<usize>>> =
+            (0..threads).map(|first| scope.spawn(part(first))).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
+    })
+}
+
+#[test]
+fn the_package_is_valid() {
+    verify_bytes(&package().bytes()).unwrap();
+}
+
+#[test]
+fn no_byte_can_change() {
+    let whole = package().bytes();
+    for mask in [0x01, 0x80, 0xFF] {
+        let places = accepted(whole.len(), |place| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= mask;
+            bytes
+        });
+        assert!(
+            places.is_empty(),
+            "changed by {mask:#04x} and accepted: {places:?}"
+        );
+    }
+}
+
+/// As above in the index, with its checksum computed anew: the checksum is not what keeps it whole.
+#[test]
+fn no_byte_of_the_index_can_change_with_its_checksum() {
+    let parts = package();
+    for mask in [0x01, 0x80, 0xFF] {
+        let start = parts.bytes().len() - 4 - 8192;
+        let whole = parts.bytes();
+        let places = accepted(8192, |place| {
+            let mut bytes = whole.clone();
+            bytes[start + place] ^= mask;
+            repair_adler(&mut bytes[start..start + 8192]);
+            bytes
+        });
+        // The checksum's own bytes are repaired with the rest.
+        assert_eq!(
+            places
+                .iter()
+                .filter(|place| !(4..8).contains(*place))
+                .count(),
+            0,
+            "{places:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_can_be_cut_off() {
+    let whole = package().bytes();
+    let places = accepted(whole.len(), |end| whole[..end].to_vec());
+    assert!(places.is_empty(), "cut off and accepted: {places:?}");
+    let places = accepted(whole.len(), |start| whole[start + 1..].to_vec());
+    assert!(places.is_empty(), "begun later and accepted: {places:?}");
+}
+
+#[test]
+fn no_byte_can_be_added_or_removed() {
+    let whole = package().bytes();
+    for added in [0, 0xFF] {
+        let places = accepted(whole.len() + 1, |place| {
+            let mut bytes = whole.clone();
+            bytes.insert(place, added);
+            bytes
+        });
+        assert!(
+            places.is_empty(),
+            "added {added:#04x} and accepted: {places:?}"
+        );
+    }
+    let places = accepted(whole.len(), |place| {
+        let mut bytes = whole.clone();
+        bytes.remove(place);
+        bytes
+    });
+    assert!(places.is_empty(), "removed and accepted: {places:?}");
+}
+
+/// As above at the borders of regions, with every unsigned size and digest computed anew.
+#[test]
+fn no_byte_can_be_added_to_a_region() {
+    type Edit = fn(&mut Parts);
+    let edits: [(&str, Edit); 8] = [
+        ("launcher", |parts| parts.launcher.push(0)),
+        ("before the metadata", |parts| parts.gap_metadata.push(0)),
+        ("metadata", |parts| parts.member.push(0)),
+        ("before the table", |parts| parts.gap_table.push(0)),
+        ("table", |parts| parts.table.push([0; 64])),
+        ("before a slot", |parts| parts.slots[1].gap.push(0)),
+        ("slot", |parts| parts.slots[1].bytes.push(0)),
+        ("before the trailer", |parts| parts.gap_trailer.push(0)),
+    ];
+    for (region, edit) in edits {
+        let mut parts = package();
+        edit(&mut parts);
+        parts.repair();
+        assert!(
+            verify_bytes(&parts.bytes()).is_err(),
+            "a byte added: {region}"
+        );
+    }
+}
