@@ -56,6 +56,13 @@ pub enum Error {
         /// Size that its own metadata implies.
         expected: u64,
     },
+    /// The file ends so early that it does not say how long it should be: an interrupted download.
+    CutShort {
+        /// Size of the file.
+        size: u64,
+        /// What it ends in.
+        part: &'static str,
+    },
     /// Something follows the package.
     Appended {
         /// Size of the file.
@@ -227,6 +234,7 @@ impl Error {
             Error::TooShort { .. }
             | Error::NoTrailer
             | Error::Truncated { .. }
+            | Error::CutShort { .. }
             | Error::Appended { .. }
             | Error::DataRemoved { .. }
             | Error::Version { .. }
@@ -266,6 +274,12 @@ impl fmt::Display for Error {
             }
             Error::Truncated { size, expected } => {
                 write!(f, "truncated: {size} of {expected} bytes")
+            }
+            Error::CutShort { size, part } => {
+                write!(
+                    f,
+                    "truncated: the file ends after {size} bytes, in its {part}"
+                )
             }
             Error::Appended { size, expected } => write!(
                 f,

@@ -24,6 +24,7 @@
 )]
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod diagnose;
 pub mod digest;
 pub mod encode;
 pub mod error;

@@ -94,6 +94,46 @@ pub fn unwrap(member: &[u8]) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// How far a member reaches whose beginning is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// There is no member of the strict form.
+    Not,
+    /// The bytes end inside a member.
+    Cut,
+    /// The member has this many bytes.
+    Whole(usize),
+}
+
+/// Walks the blocks of a member at the beginning of `bytes`, to tell how much of an unusable file is there.
+pub fn extent(bytes: &[u8]) -> Extent {
+    let Some(mut rest) = bytes.strip_prefix(&HEADER) else {
+        let cut = !bytes.is_empty() && HEADER.starts_with(bytes);
+        return if cut { Extent::Cut } else { Extent::Not };
+    };
+    loop {
+        let Some((&[kind, a, b, c, d], body)) = rest.split_first_chunk::<BLOCK_HEADER>() else {
+            return Extent::Cut;
+        };
+        let len = u16::from_le_bytes([a, b]);
+        if kind > 1 || u16::from_le_bytes([c, d]) != !len {
+            return Extent::Not;
+        }
+        let Some(after) = body.get(usize::from(len)..) else {
+            return Extent::Cut;
+        };
+        rest = after;
+        if kind == 1 {
+            break;
+        }
+    }
+    // CRC-32 and length.
+    match rest.split_first_chunk::<8>() {
+        Some((_, after)) => Extent::Whole(bytes.len().saturating_sub(after.len())),
+        None => Extent::Cut,
+    }
+}
+
 /// CRC-32 of RFC 1952, 8, a byte at a time.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
