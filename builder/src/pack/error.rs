@@ -20,6 +20,9 @@ pub enum PackError {
         /// What is wrong with it.
         error: InputError,
     },
+    /// The content of a file cannot be read. The error names the file.
+    #[error(transparent)]
+    Content(#[from] InputError),
     /// The manifest and the sources do not fit together.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -101,10 +104,18 @@ impl PackError {
         move |error| PackError::Write { path: path.clone(), error }
     }
 
+    /// What a reader of content gave.
+    pub(super) fn read(error: io::Error) -> PackError {
+        match error.downcast() {
+            Ok(error) => PackError::Content(error),
+            Err(error) => PackError::Write { path: std::env::temp_dir(), error },
+        }
+    }
+
     /// One line of remedy.
     pub fn help(&self) -> String {
         match self {
-            PackError::Input { error, .. } => error.help().into(),
+            PackError::Input { error, .. } | PackError::Content(error) => error.help().into(),
             PackError::Manifest(error) => error.help(),
             PackError::Format(_) => "change what the manifest says about it".into(),
             PackError::Launcher { .. } => "give --launcher-bin a psp-stub that was built for this target".into(),

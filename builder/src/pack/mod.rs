@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use psp_format::digest::{Checksum, Digest};
 use psp_format::encode;
-use psp_format::metadata::{Metadata, Slot};
+use psp_format::metadata::Slot;
 use psp_format::ops::Operations;
 use psp_format::signature::PrivateKey;
 
@@ -25,7 +25,7 @@ pub use plan::Note;
 
 use crate::inputs::Source;
 use crate::manifest::Project;
-use compress::{Method, Stored};
+use compress::Stored;
 use plan::PlannedSlot;
 
 /// What the person building chose.

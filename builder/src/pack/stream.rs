@@ -80,7 +80,7 @@ fn write_content(content: &Content, sink: &mut dyn Sink) -> Result<(), PackError
     let mut reader = content.open()?;
     let mut buffer = vec![0; PIECE];
     loop {
-        match reader.read(&mut buffer).map_err(PackError::from_read)? {
+        match reader.read(&mut buffer).map_err(PackError::read)? {
             0 => return Ok(()),
             n => sink.write(&buffer[..n])?,
         }
