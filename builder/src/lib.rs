@@ -2,4 +2,5 @@
 
 pub mod inputs;
 pub mod manifest;
+pub mod pack;
 pub mod stubs;
