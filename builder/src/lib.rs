@@ -18,6 +18,7 @@ pub mod exit;
 pub mod inputs;
 pub mod keyring;
 pub mod manifest;
+pub mod pack;
 pub mod package_file;
 pub mod printer;
 pub mod stubs;

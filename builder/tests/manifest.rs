@@ -270,12 +270,12 @@ fn keys_come_from_three_places() {
 #[test]
 fn names_in_metadata_and_manifest_are_the_same() {
     for lifecycle in Lifecycle::ALL {
-        let line = format!("source = \"x\"\nlifecycle = \"{}\"", lifecycle.as_str());
+        let line = format!("source = \"x\"\nlifecycle = \"{}\"", lifecycle.name());
         let (_dir, project) = load(&LEAST.replace("source = \"build\"", &line));
         assert_eq!(project.unwrap().slots[0].lifecycle, *lifecycle);
     }
     for purpose in Purpose::ALL {
-        let line = format!("source = \"x\"\npurpose = \"{}\"", purpose.as_str());
+        let line = format!("source = \"x\"\npurpose = \"{}\"", purpose.name());
         let (_dir, project) = load(&LEAST.replace("source = \"build\"", &line));
         assert_eq!(project.unwrap().slots[0].purpose, *purpose);
     }
@@ -531,7 +531,7 @@ fn mistakes_are_named_with_their_line() {
             "\"build\"",
             "\"build\"\ntarget = \"a/../b\"",
             "flavor.toml:9: `target` in [[slot]] is \"a/../b\", no path inside a package: \
-             its name has a component `..`",
+             a component '..'",
             "paths inside a package are relative and plain: `lib/app`, without `..` or `.`",
         ),
         (
@@ -627,7 +627,7 @@ fn mistakes_are_named_with_their_line() {
             "\"{workenv}/files/run\"",
             "\"{workenv}/files/../run\"",
             "flavor.toml:11: `exec` in [command] is \"{workenv}/files/../run\", no path inside \
-             a package: its name has a component `..`",
+             a package: a component '..'",
             "paths inside",
         ),
         (

@@ -6,8 +6,9 @@
 //! 1. [`source`] opens the running executable or a named package and reads what verification needs;
 //! 2. [`policy`] asks whether this host is one that the package's signed policy allows;
 //! 3. [`plan`] decides, as a pure function, where to extract and what to execute;
-//! 4. [`exec`] replaces the process;
-//! 5. [`start`] is the sequence, and [`report`] tells a person when it fails.
+//! 4. [`extract`] turns slots into files;
+//! 5. [`exec`] replaces the process;
+//! 6. [`start`] is the sequence, and [`report`] tells a person when it fails.
 //!
 //! Functions that decide take values; functions that do are short. [`sys`] is the only `unsafe` of the workspace.
 
@@ -21,11 +22,14 @@
 )]
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod contents;
 pub mod env_vars;
 pub mod exec;
+pub mod extract;
 pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod source;
 pub mod start;
+pub mod store;
 pub mod sys;

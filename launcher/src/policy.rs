@@ -40,7 +40,7 @@ pub enum Refusal {
     },
     /// It is too old.
     Expired {
-        /// Its age in days.
+        /// Its age in days, begun ones counted.
         days: u64,
         /// The most that it allows.
         allowed: u64,
@@ -89,7 +89,7 @@ fn check_age(policy: &Policy, metadata: &Metadata, facts: &Facts<'_>) -> Result<
         return Err(Refusal::Future { built });
     };
     if age > allowed.saturating_mul(DAY) {
-        let days = age / DAY;
+        let days = age.div_ceil(DAY);
         return Err(Refusal::Expired { days, allowed });
     }
     Ok(())

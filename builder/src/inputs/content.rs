@@ -230,9 +230,9 @@ mod tests {
             expected: 5,
             found: 3,
             ..
-        } = InputError::from_io(&error).unwrap()
+        } = InputError::from_io(error).unwrap()
         else {
-            panic!("{error}")
+            panic!("another error")
         };
 
         let mut reader = Content::disk(path.clone(), 3).open().unwrap();
@@ -247,9 +247,9 @@ mod tests {
             expected: 3,
             found: 5,
             ..
-        } = InputError::from_io(&error).unwrap()
+        } = InputError::from_io(error).unwrap()
         else {
-            panic!("{error}")
+            panic!("another error")
         };
     }
 

@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 
+use psp_format::limits::MAX_ENTRIES;
+use psp_format::path;
+
 use super::content::Content;
 use super::error::{Fault, InputError};
-use super::{MAX_ENTRIES, names};
+use super::names;
 
 /// Entries by path. Names are checked and unique; the order of the map is the order of the format.
 pub(super) struct Draft {
     /// The directory or archive, for messages.
     pub(super) container: PathBuf,
-    limit: usize,
+    limit: u64,
     nodes: BTreeMap<Vec<u8>, Node>,
 }
 
@@ -51,10 +54,10 @@ impl Draft {
     }
 
     pub(super) fn insert(&mut self, path: Vec<u8>, node: Node) -> Result<(), InputError> {
-        if let Err(fault) = names::check(&path) {
-            return Err(self.error(&path, fault));
+        if let Err(fault) = path::check(&path) {
+            return Err(self.error(&path, Fault::Name(fault)));
         }
-        if self.nodes.len() == self.limit {
+        if self.nodes.len() as u64 == self.limit {
             return Err(InputError::TooMany {
                 container: self.container.clone(),
                 limit: self.limit,

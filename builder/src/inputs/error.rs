@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use psp_format::path::PathFault;
 use thiserror::Error;
 
 /// Why a source cannot be packed. `Display` is one line of fact; [`InputError::help`] is one line of remedy.
@@ -70,7 +71,7 @@ pub enum InputError {
         /// The directory or archive.
         container: PathBuf,
         /// The most that a slot can hold.
-        limit: usize,
+        limit: u64,
     },
     /// A file had another size when it was read than when it was listed.
     #[error("{} changed while it was packed: it had {expected} bytes, then {found}", .path.display())]
@@ -124,42 +125,9 @@ pub enum InputError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Begins with a slash.
-    #[error("its name is absolute")]
-    Absolute,
-    /// Has a component `..`.
-    #[error("its name has a component `..`")]
-    Parent,
-    /// Has an empty component or one that is `.`.
-    #[error("its name has an empty component or one that is `.`")]
-    EmptyComponent,
-    /// Holds a byte 0.
-    #[error("its name holds a NUL")]
-    Nul,
-    /// Longer than a slot path can be.
-    #[error("its name has {length} bytes; at most {limit} are possible")]
-    NameTooLong {
-        /// Bytes of the whole path.
-        length: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// A component longer than file systems take.
-    #[error("a component of its name has {length} bytes; at most {limit} are possible")]
-    ComponentTooLong {
-        /// Bytes of the component.
-        length: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// Deeper than a slot path can be.
-    #[error("it lies {depth} levels deep; at most {limit} are possible")]
-    TooDeep {
-        /// Number of components.
-        depth: usize,
-        /// The most.
-        limit: usize,
-    },
+    /// No slot path (M40 of the specification).
+    #[error("its name is not possible: {0}")]
+    Name(PathFault),
     /// Uses the separator of another system.
     #[error("its name holds a backslash, written by a tool that does not follow the zip format")]
     Backslash,
@@ -211,12 +179,9 @@ pub enum Fault {
         /// As found.
         target: Vec<u8>,
     },
-    /// A symbolic link without a target, with a NUL in it, or longer than systems take.
-    #[error("it is a link whose target is empty, holds a NUL or has more than {limit} bytes")]
-    LinkTarget {
-        /// The most, in bytes.
-        limit: usize,
-    },
+    /// A symbolic link whose target no slot can hold in any form.
+    #[error("it is a link whose target is not possible: {0}")]
+    LinkTarget(PathFault),
     /// The archive says one size and holds another.
     #[error("it has {declared} bytes by the archive's directory and {found} by its content")]
     SizeDiffers {
@@ -276,9 +241,10 @@ impl InputError {
         }
     }
 
-    /// The `InputError` that a reader of [`Content`](super::Content) gave as an [`io::Error`], where it is one.
-    pub fn from_io(error: &io::Error) -> Option<&InputError> {
-        error.get_ref()?.downcast_ref()
+    /// The `InputError` that a reader of [`Content`](super::Content) gave as an [`io::Error`]; an error from elsewhere
+    /// comes back as it is.
+    pub fn from_io(error: io::Error) -> Result<InputError, io::Error> {
+        error.downcast()
     }
 
     pub(super) fn entry(container: &Path, entry: &[u8], fault: Fault) -> Self {
@@ -293,12 +259,12 @@ impl InputError {
 impl Fault {
     fn help(&self) -> &'static str {
         match self {
-            Self::Absolute | Self::Parent | Self::EmptyComponent | Self::Nul | Self::Backslash => {
+            Self::Name(
+                PathFault::TooLong(_) | PathFault::ComponentTooLong(_) | PathFault::TooDeep(_),
+            ) => "shorten the path, or name it in `exclude`",
+            Self::Name(_) | Self::Backslash => {
                 "make the archive anew from inside its directory, \
                  with a tool that writes plain relative names"
-            }
-            Self::NameTooLong { .. } | Self::ComponentTooLong { .. } | Self::TooDeep { .. } => {
-                "shorten the path, or name it in `exclude`"
             }
             Self::Duplicate | Self::BelowFile { .. } => {
                 "make the archive anew; one that was appended to can hold a name twice"
@@ -313,7 +279,7 @@ impl Fault {
                 "put a copy in place of the link, make it relative to a file of the slot, \
                  or name it in `exclude`"
             }
-            Self::LinkTarget { .. } => "remove the link, or name it in `exclude`",
+            Self::LinkTarget(_) => "remove the link, or name it in `exclude`",
             Self::SizeDiffers { .. } | Self::Content { .. } => "fetch or make the archive again",
             Self::Encrypted => "unpack the archive and give the directory as `source`",
         }

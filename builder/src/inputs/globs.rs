@@ -42,6 +42,12 @@ impl Filter {
     pub fn selects_everything(&self) -> bool {
         self.include.is_none() && self.exclude.set.is_empty()
     }
+
+    /// Whether the globs select `path`, a path below the source.
+    pub fn selects(&self, path: &[u8]) -> bool {
+        let mut selection = Selection::new(self);
+        !selection.excludes_tree(path) && selection.includes(path)
+    }
 }
 
 impl Globs {

@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use psp_format::path::{self, PathFault};
+
 use super::draft::{Body, Draft};
 use super::error::{Fault, InputError};
 use super::names::{self, components};
@@ -47,31 +49,29 @@ fn root_names(root: &Path) -> Vec<Vec<u8>> {
     names
 }
 
-/// `target` in normal form, for a link at `path`.
+/// `target` in normal form, for the link `link`.
 fn normal_target(
     draft: &Draft,
     roots: &[Vec<u8>],
-    path: &[u8],
+    link: &[u8],
     target: &[u8],
 ) -> Result<Vec<u8>, Fault> {
-    let limit = names::MAX_PATH;
-    if target.is_empty() || target.len() > limit || target.contains(&0) {
-        return Err(Fault::LinkTarget { limit });
-    }
-    let directory: Vec<&[u8]> = names::parent(path)
-        .map(|p| components(p).collect())
-        .unwrap_or_default();
-    if is_normal(target) {
-        let ups = components(target)
-            .take_while(|component| *component == b"..")
-            .count();
-        return match ups > directory.len() {
-            true => Err(Fault::LinkLeaves {
+    match path::check_link_target(link, target, b"") {
+        Ok(()) => return Ok(target.into()),
+        Err(PathFault::Leaves) => {
+            return Err(Fault::LinkLeaves {
                 target: target.into(),
-            }),
-            false => Ok(target.into()),
-        };
+            });
+        }
+        // Forms that may mean the same as one that is possible.
+        Err(
+            PathFault::Absolute | PathFault::EmptyComponent | PathFault::Dot | PathFault::DotDot,
+        ) => {}
+        Err(fault) => return Err(Fault::LinkTarget(fault)),
     }
+    let directory: Vec<&[u8]> = names::parent(link)
+        .map(|directory| components(directory).collect())
+        .unwrap_or_default();
     let destination = match target.first() {
         Some(b'/') => {
             let below_root = roots.iter().find_map(|root| below(root, target));
@@ -82,14 +82,11 @@ fn normal_target(
         }
         _ => follow(draft, &directory, target, target)?,
     };
-    relative(&directory, &destination).ok_or_else(|| Fault::LinkToRoot {
+    let normal = relative(&directory, &destination).ok_or_else(|| Fault::LinkToRoot {
         target: target.into(),
-    })
-}
-
-fn is_normal(target: &[u8]) -> bool {
-    let mut rest = components(target).skip_while(|component| *component == b"..");
-    rest.all(|component| !matches!(component, b"" | b"." | b".."))
+    })?;
+    path::check_link_target(link, &normal, b"").map_err(Fault::LinkTarget)?;
+    Ok(normal)
 }
 
 /// What is left of the absolute `target` below `root`.
@@ -278,8 +275,17 @@ mod tests {
 
     #[test]
     fn targets_that_no_system_takes_are_refused() {
-        for target in ["".to_owned(), "a\0b".to_owned(), "x".repeat(4096)] {
-            assert_eq!(normal("l", &target), Err(Fault::LinkTarget { limit: 4095 }));
+        for (target, fault) in [
+            (String::new(), PathFault::Empty),
+            ("a\0b".into(), PathFault::Nul),
+            ("x".repeat(256), PathFault::ComponentTooLong(256)),
+            ("x/".repeat(2048), PathFault::TooLong(4096)),
+            (
+                format!("./{}", "x".repeat(256)),
+                PathFault::ComponentTooLong(256),
+            ),
+        ] {
+            assert_eq!(normal("l", &target), Err(Fault::LinkTarget(fault)));
         }
     }
 }

@@ -18,7 +18,7 @@ mod draft;
 mod error;
 mod globs;
 mod links;
-pub(crate) mod names;
+mod names;
 mod os;
 mod spool;
 mod walk;
@@ -40,9 +40,6 @@ pub const DEFAULT_TIME: u64 = 315_532_800;
 
 /// The latest time that a ustar header can hold, in Unix seconds (eleven octal digits: the year 2242).
 const MAX_TIME: u64 = 0o777_7777_7777;
-
-/// At most this many entries a slot (M59 of the specification).
-const MAX_ENTRIES: usize = 4_194_304;
 
 /// What happens to the modification times of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use psp_format::limits::MAX_SLOTS;
+use psp_format::path::is_within;
+
 use super::error::{ManifestError, Problem};
 use super::project::{Command, Lifecycle, Project, Slot};
-
-/// At most this many slots a package (M33 of the specification).
-const MAX_SLOTS: usize = 4096;
 
 /// What can be known before any source is read.
 pub(super) fn across_sections(project: &Project) -> Result<(), ManifestError> {
@@ -64,7 +64,7 @@ fn providing_slot<'p>(
     let providing = project
         .slots
         .iter()
-        .filter(|slot| contains(&slot.target, path));
+        .filter(|slot| slot.target == "." || is_within(path.as_bytes(), slot.target.as_bytes()));
     providing
         .max_by_key(|slot| {
             if slot.target == "." {
@@ -85,14 +85,6 @@ fn providing_slot<'p>(
             };
             ManifestError::new(&project.file, Some(command.line), problem)
         })
-}
-
-/// Whether `path` is `target`, as for a single file, or lies below it.
-fn contains(target: &str, path: &str) -> bool {
-    let below = path
-        .strip_prefix(target)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    target == "." || below
 }
 
 impl Project {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use psp_format::path::PathFault;
 use thiserror::Error;
 
-use crate::inputs::{Fault, InputError};
+use crate::inputs::InputError;
 
 /// Why there is no [`Project`](super::Project). `Display` is one line of fact.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ pub enum Problem {
         /// As written.
         found: String,
         /// Why.
-        fault: Fault,
+        fault: PathFault,
     },
     /// A glob that does not compile.
     #[error("`{key}` in {section}: {error}")]

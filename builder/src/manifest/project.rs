@@ -3,15 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The targets that a package can be for.
-pub const PLATFORMS: &[&str] = &[
-    "linux_amd64",
-    "linux_arm64",
-    "darwin_amd64",
-    "darwin_arm64",
-    "windows_amd64",
-    "windows_arm64",
-];
+pub use psp_format::metadata::{Lifecycle, Purpose, TARGETS as PLATFORMS};
 
 /// What the manifest says is to be packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,71 +178,4 @@ pub enum SlotTimes {
     Normalise,
     /// Each keeps its own.
     Keep,
-}
-
-/// An enumeration with one name in manifest and metadata for each value.
-macro_rules! named {
-    ($(#[$outer:meta])* $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
-        $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $type { $($(#[$inner])* $value,)* }
-
-        impl $type {
-            /// Every value, in the order of the specification.
-            pub const ALL: &'static [$type] = &[$($type::$value,)*];
-
-            /// The name in manifest and metadata.
-            pub fn as_str(self) -> &'static str {
-                match self { $($type::$value => $name,)* }
-            }
-        }
-    };
-}
-
-named! {
-    /// When a slot is extracted and how long it stays.
-    Lifecycle {
-        /// Extracted once.
-        Cached = "cached",
-        /// Extracted once.
-        Runtime = "runtime",
-        /// Fresh for each start, private to it.
-        Startup = "startup",
-        /// Fresh for each start, private to it.
-        Volatile = "volatile",
-        /// Removed when the application ends.
-        Temporary = "temporary",
-        /// There while the setup commands run.
-        Init = "init",
-        /// Not extracted until it is asked for.
-        Lazy = "lazy",
-        /// Extracted once, kept when it was changed.
-        Config = "config",
-        /// Only where the platform matches.
-        Platform = "platform",
-        /// Only with `FLAVOR_DEV=1`.
-        Dev = "dev",
-        /// Never extracted: a statement about the package, such as an SBOM.
-        Attestation = "attestation",
-    }
-}
-
-named! {
-    /// What a slot is for; of interest to people and tools, not to the launcher.
-    Purpose {
-        /// Not said.
-        Payload = "payload",
-        /// Data of the application.
-        Data = "data",
-        /// An interpreter or virtual machine.
-        Runtime = "runtime",
-        /// The application itself.
-        Code = "code",
-        /// A helper program.
-        Tool = "tool",
-        /// Configuration.
-        Config = "config",
-        /// Images, sound and the like.
-        Media = "media",
-    }
 }

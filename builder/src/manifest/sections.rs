@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use psp_format::metadata::{RESERVED_PREFIX, is_name, is_package_name, is_version};
+use psp_format::path;
+
 use super::error::{ManifestError, Problem};
 use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
     Project, Purpose, Sign, Slot, SlotTimes,
 };
 use super::reader::{Section, Value};
-use crate::inputs::{self, Filter};
+use crate::inputs::Filter;
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
 /// The level that slots are compressed with unless they say otherwise: packing happens once, starting many times.
 const DEFAULT_LEVEL: u8 = 19;
-/// Names of packages, versions, slots and commands have at most this many bytes.
-const MAX_NAME: usize = 64;
 /// The longest age that a policy can name: a hundred years.
 const MAX_AGE_DAYS: u32 = 36_525;
 
@@ -71,20 +72,14 @@ fn package(section: &Section<'_>) -> Result<Package> {
         "authors",
     ])?;
     let name = section.require("name", "name = \"my-app\"")?.text_that(
-        |name| {
-            let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-            is_name(name, first, |c| first(c) || c == '_' || c == '-')
-        },
+        is_package_name,
         "1 to 64 of a-z, 0-9, `_`, `-`, a letter or digit first",
         "\"my-app\"",
     )?;
     let version = section
         .require("version", "version = \"1.0.0\"")?
         .text_that(
-            |version| {
-                let first = |c: char| c.is_ascii_alphanumeric();
-                is_name(version, first, |c| first(c) || ".+_~-".contains(c))
-            },
+            is_version,
             "1 to 64 letters, digits, `.`, `+`, `_`, `~`, `-`, a letter or digit first",
             "\"1.0.0\"",
         )?;
@@ -114,7 +109,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
         "times",
     ])?;
     let id = section.require("id", "id = \"app\"")?.text_that(
-        is_slot_name,
+        is_name,
         "1 to 64 letters, digits, `.`, `_`, `-`, a letter, digit or `_` first",
         "\"app\"",
     )?;
@@ -129,10 +124,10 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
         include: globs(section, "include")?.unwrap_or_else(|| vec!["**".into()]),
         exclude: globs(section, "exclude")?.unwrap_or_default(),
         lifecycle: choice("lifecycle").map_or(Ok(Lifecycle::Cached), |value| {
-            value.choice(Lifecycle::ALL, Lifecycle::as_str)
+            value.choice(Lifecycle::ALL, |lifecycle| lifecycle.name())
         })?,
         purpose: choice("purpose").map_or(Ok(Purpose::Payload), |value| {
-            value.choice(Purpose::ALL, Purpose::as_str)
+            value.choice(Purpose::ALL, |purpose| purpose.name())
         })?,
         platforms: platforms(section)?,
         compression: section.get("compression").map_or(
@@ -161,7 +156,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
 /// A slot path in text, or `.`; what begins with `.flavor` belongs to the launcher (M41 of the specification).
 fn target(value: Value<'_>) -> Result<String> {
     let target = value.text_that(
-        |target| !target.starts_with(".flavor"),
+        |target| !target.starts_with(RESERVED_PREFIX),
         "a path that does not begin with `.flavor`, which the launcher keeps for itself",
         "\"app\"",
     )?;
@@ -173,7 +168,7 @@ fn target(value: Value<'_>) -> Result<String> {
 
 /// Refuses `path`, which `value` holds or is about, unless it is one inside a package.
 fn slot_path(value: &Value<'_>, path: &str) -> Result<()> {
-    inputs::names::check(path.as_bytes()).map_err(|fault| {
+    path::check(path.as_bytes()).map_err(|fault| {
         value.error(Problem::Path {
             section: value.section(),
             key: value.key().into(),
@@ -267,7 +262,7 @@ fn command(section: &Section<'_>) -> Result<Command> {
 fn commands(value: Value<'_>) -> Result<BTreeMap<String, Command>> {
     let mut commands = BTreeMap::new();
     for value in value.table()?.values() {
-        if !is_slot_name(value.key()) {
+        if !is_name(value.key()) {
             // It is used as the name of a link.
             return Err(value.bad_name(
                 "the name of a command: 1 to 64 letters, digits, `.`, `_`, `-`",
@@ -390,7 +385,7 @@ fn platforms(section: &Section<'_>) -> Result<Vec<String>> {
     };
     let items = value.items()?.into_iter();
     items
-        .map(|item| Ok(item.choice(PLATFORMS, |name| name)?.to_owned()))
+        .map(|item| Ok(item.choice(&PLATFORMS, |name| name)?.to_owned()))
         .collect()
 }
 
@@ -416,14 +411,4 @@ fn variable_names(section: &Section<'_>, key: &str) -> Result<Vec<String>> {
 /// Whether an environment can hold a variable of this name; patterns are names with `*` and `?` in them.
 fn is_variable(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
-}
-
-/// Ids of slots (4.1 of the specification), and names of commands, for which the same is safe.
-fn is_slot_name(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    is_name(name, first, |c| first(c) || c == '.' || c == '-')
-}
-
-fn is_name(name: &str, first: impl Fn(char) -> bool, all: impl Fn(char) -> bool) -> bool {
-    name.len() <= MAX_NAME && name.starts_with(first) && name.chars().all(all)
 }

@@ -174,7 +174,7 @@ fn depth_is_limited() {
     fs::create_dir_all(dir.path().join("src").join("a/".repeat(129))).unwrap();
     let (text, help) = refused(&dir.path().join("src"), dir.path());
     assert!(
-        text.ends_with(": it lies 129 levels deep; at most 128 are possible"),
+        text.ends_with(": its name is not possible: 129 components, at most 128 are allowed"),
         "{text}"
     );
     assert_eq!(help, "shorten the path, or name it in `exclude`");
@@ -287,6 +287,20 @@ fn globs_select() {
     let filter = Filter::new(include, exclude).unwrap();
     let error = inputs::read(dir.path(), &filter, Times::Keep).unwrap_err();
     assert!(error.to_string().contains("`lib/a.py`"), "{error}");
+}
+
+#[test]
+fn a_filter_answers_for_a_single_path() {
+    let filter = Filter::new(&["lib", "*.py"], &["**/test"]).unwrap();
+    for (path, selected) in [
+        ("lib/a", true),
+        ("a.py", true),
+        ("bin/a.py", false),
+        ("lib/test", false),
+        ("lib/test/a", false),
+    ] {
+        assert_eq!(filter.selects(path.as_bytes()), selected, "{path}");
+    }
 }
 
 #[test]

@@ -159,6 +159,12 @@ fn build<'a>(
 ) -> Result<ExecPlan<'a>, PlanError> {
     let values = Values::new(&metadata.package, places);
     let terminated = |text: &str| CString::new(values.expand(text)).map_err(|_| PlanError::Nul);
+    // The caller's directory decides nothing: a relative one lies in the work environment.
+    let directory = |text: &str| match values.expand(text) {
+        path if path.starts_with(b"/") => CString::new(path),
+        path => CString::new([places.workenv, b"/", &path].concat()),
+    };
+    let directory = |text: &str| directory(text).map_err(|_| PlanError::Nul);
     let mut argv: Vec<Cow<'a, CStr>> =
         Vec::with_capacity(chosen.argv.len().saturating_add(args.len()));
     for text in chosen.argv {
@@ -173,7 +179,7 @@ fn build<'a>(
         program,
         argv,
         envp: environment::build(metadata, snapshot, chosen, &values)?,
-        cwd: chosen.cwd.map(terminated).transpose()?,
+        cwd: chosen.cwd.map(directory).transpose()?,
     })
 }
 

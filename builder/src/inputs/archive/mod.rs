@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use psp_format::path::PathFault;
+
 use super::draft::{Body, Draft, Inode, Node};
 use super::error::{Fault, InputError};
 use super::globs::Selection;
@@ -206,13 +208,13 @@ impl Unpacker<'_, '_> {
     }
 
     fn add(&mut self, header: &Header<'_>, body: Body) -> Result<(), InputError> {
-        let path =
-            names::from_archive(header.name).map_err(|fault| self.error(header.name, fault))?;
+        let path = names::from_archive(header.name)
+            .map_err(|fault| self.error(header.name, Fault::Name(fault)))?;
         let Some(path) = path else {
             // The root: the slot has its own. As anything but a directory it would be nonsense.
             return match body {
                 Body::Directory => Ok(()),
-                _ => Err(self.error(header.name, Fault::EmptyComponent)),
+                _ => Err(self.error(header.name, Fault::Name(PathFault::Empty))),
             };
         };
         let selected = self.selects(&path);
@@ -231,7 +233,8 @@ impl Unpacker<'_, '_> {
     /// Refuses what no slot can hold, unless it is not selected anyway: the archive of a whole system has devices, and
     /// `exclude` must be able to say so.
     fn special(&mut self, name: &[u8], what: String) -> Result<(), InputError> {
-        let path = names::from_archive(name).map_err(|fault| self.error(name, fault))?;
+        let path =
+            names::from_archive(name).map_err(|fault| self.error(name, Fault::Name(fault)))?;
         match path {
             Some(path) if !self.selects(&path) => Ok(()),
             _ => Err(self.error(name, Fault::Special { what })),

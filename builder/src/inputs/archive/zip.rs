@@ -4,13 +4,13 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
+use psp_format::limits::MAX_PATH;
 use zip::extra_fields::ExtraField;
 use zip::read::ZipFile;
 use zip::{DateTime, System, ZipArchive};
 
 use super::{Header, Unpacker};
 use crate::inputs::error::{Fault, InputError};
-use crate::inputs::names;
 
 /// The type bits of a Unix mode, and the types that are known.
 const TYPE: u32 = 0o170_000;
@@ -161,7 +161,7 @@ fn one_entry<R: Read + Seek>(
             let entry = archive.by_index(index).map_err(|error| failure(&error))?;
             let mut target = Vec::new();
             // One byte more than a target can have, so that too long a one is seen as such.
-            let most = names::MAX_PATH as u64 + 1;
+            let most = MAX_PATH as u64 + 1;
             entry
                 .take(most)
                 .read_to_end(&mut target)
