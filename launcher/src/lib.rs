@@ -31,4 +31,5 @@ pub mod policy;
 pub mod report;
 pub mod source;
 pub mod start;
+pub mod store;
 pub mod sys;

@@ -34,8 +34,10 @@ use self::decode::{Decoder, OUTPUT, frame_error, seek_table};
 pub use self::error::ExtractError;
 pub(crate) use self::listing::of_file;
 pub use self::listing::{Entries, Listing};
+pub(crate) use self::source::read_exact;
 pub use self::source::{ReadAt, digest};
 use self::tree::{SingleFile, Umask, Writer};
+pub(crate) use self::tree::{Tree, write_all};
 
 pub(crate) use self::walk::Visitor;
 use self::walk::Walk;
@@ -93,7 +95,7 @@ fn checked_slot(
     into: BorrowedFd<'_>,
     options: &Options<'_>,
 ) -> Result<Written, ExtractError> {
-    let umask = Umask::probe(into);
+    let umask = prepare(slot, into)?;
     let work = Work {
         slot,
         source,
@@ -132,12 +134,21 @@ pub fn tar_stream(
     into: BorrowedFd<'_>,
     options: &Options<'_>,
 ) -> Result<Written, ExtractError> {
-    let umask = Umask::probe(into);
+    let umask = prepare(slot, into)?;
     let mut writer = Writer::new(into, umask, options.writable);
     let listing = walk_stream(slot, content, &mut writer)?;
     listing.check(slot)?;
     tree::finish(into, umask, &listing)?;
     Ok(Written { listing })
+}
+
+/// Finds the umask, and makes the directories above the slot's target.
+fn prepare(slot: &Slot, into: BorrowedFd<'_>) -> Result<Umask, ExtractError> {
+    let umask = Umask::probe(into);
+    Tree::new(into, umask)
+        .make_parents(slot.root())
+        .map_err(|errno| ExtractError::write("make the directories above", slot.root(), errno))?;
+    Ok(umask)
 }
 
 /// Reads a decoded tar stream to its end and checks its size, but not yet the tree.

@@ -83,6 +83,12 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// A tree in which nothing is made, or only what is missing.
+    pub(crate) fn reading(root: BorrowedFd<'a>) -> Tree<'a> {
+        // The mode of whatever is made is set once more: nobody knows what the umask takes.
+        Tree::new(root, Umask(0o777))
+    }
+
     /// The handle of the directory that `path` lies in, and the last component of `path`. Directories that are missing
     /// are made, with mode 0700, when `make` says so.
     pub(crate) fn parent<'p>(
@@ -99,6 +105,25 @@ impl<'a> Tree<'a> {
             len => path.get(len.saturating_add(1)..).unwrap_or_default(),
         };
         Ok((self.handle(), name))
+    }
+
+    /// Makes the directories above a slot's target that are missing: no archive lists them, so they get the mode that a
+    /// directory usually has.
+    pub(crate) fn make_parents(&mut self, target: &[u8]) -> Result<(), Errno> {
+        let umask = self.umask;
+        let ends = target.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (end, _) in ends {
+            let (at, name) = self.parent(target.get(..end).unwrap_or_default(), false)?;
+            let mode = Mode::from_raw_mode(FILE_BITS);
+            match rustix::fs::mkdirat(at, name, mode) {
+                Ok(()) if umask.takes_from(FILE_BITS) => {
+                    rustix::fs::chmodat(at, name, mode, AtFlags::empty())?;
+                }
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
     }
 
     fn handle(&self) -> BorrowedFd<'_> {

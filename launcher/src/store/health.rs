@@ -1,0 +1,73 @@
+//! Whether extracted files are still what was extracted, and putting them right.
+//!
+//! Names, types and sizes are compared, and where links lead. That finds what a power failure or a cleaning program
+//! leaves behind. It is not a comparison of content, and names that were added are left alone: programs keep caches beside
+//! their files.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use psp_format::tar::{Entry, Kind};
+use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::io::Errno;
+
+use super::remove::remove_tree;
+use crate::extract::{Listing, Tree};
+
+/// Whether everything in the list is there, below `root`.
+pub(crate) fn is_whole(root: BorrowedFd<'_>, listing: &Listing) -> bool {
+    let mut tree = Tree::reading(root);
+    listing.entries().all(|entry| is_good(&mut tree, &entry))
+}
+
+/// Puts right what differs from the list: each such name is replaced with the one from `staged`, where the whole slot
+/// has been extracted anew. Good files stay, so that programs that use them see no change.
+pub(crate) fn repair(
+    root: BorrowedFd<'_>,
+    staged: BorrowedFd<'_>,
+    listing: &Listing,
+) -> Result<(), Errno> {
+    let (mut tree, mut spare) = (Tree::reading(root), Tree::reading(staged));
+    for entry in listing.entries() {
+        if is_good(&mut tree, &entry) {
+            continue;
+        }
+        let (from, name) = spare.parent(&entry.path, false)?;
+        let (to, _) = tree.parent(&entry.path, true)?;
+        // A directory is moved with all that belongs below it.
+        match rustix::fs::renameat(from, name, to, name) {
+            Err(Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+                remove_tree(to, name)?;
+                rustix::fs::renameat(from, name, to, name)?;
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn is_good(tree: &mut Tree<'_>, entry: &Entry) -> bool {
+    let Ok((at, name)) = tree.parent(&entry.path, false) else {
+        return false;
+    };
+    let Ok(stat) = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) else {
+        return false;
+    };
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    match &entry.kind {
+        Kind::File(size) => {
+            kind == FileType::RegularFile && u64::try_from(stat.st_size) == Ok(*size)
+        }
+        // Its size is that of the file that it names, which is in the list too.
+        Kind::HardLink(_) => kind == FileType::RegularFile,
+        Kind::Directory => {
+            kind == FileType::Directory && stat.st_mode & Mode::RWXU.bits() == Mode::RWXU.bits()
+        }
+        Kind::Symlink(target) => is_link_to(at, name, target),
+    }
+}
+
+/// Whether `name` is a symbolic link with this target.
+pub(crate) fn is_link_to(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> bool {
+    rustix::fs::readlinkat(at.as_fd(), name, Vec::new())
+        .is_ok_and(|found| found.as_bytes() == target)
+}

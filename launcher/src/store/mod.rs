@@ -1,0 +1,261 @@
+//! The store: extracted slots and work environments, shared by all packages of a user.
+//!
+//! A warm start asks [`find_ready`] and is done. Everything else goes through [`Store::open`], which finds a directory
+//! that can be trusted with programs, and [`Store::ensure`], which makes the work environment under a lock: slots are
+//! extracted into a staging area and published by a rename, and the record that says "ready" is written last. Whoever is
+//! killed in between leaves something in the staging area that the next one removes.
+//!
+//! [`layout`] says what lies where.
+
+mod error;
+mod health;
+mod layout;
+mod lock;
+mod probe;
+mod publish;
+mod record;
+mod remove;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use psp_format::VerifiedPackage;
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+
+pub use self::error::{Reason, Rejected, StoreError};
+pub use self::layout::slot_key;
+use self::layout::{Arrangement, Directories, env_name};
+pub use self::record::{BootId, Record};
+pub use self::remove::remove_tree;
+use crate::extract::ReadAt;
+
+/// A directory that may become the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The directory.
+    pub path: PathBuf,
+    /// What named it.
+    pub origin: &'static str,
+}
+
+/// A complete work environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workenv {
+    /// What `{workenv}` names.
+    pub path: PathBuf,
+}
+
+/// What a person is told and what is run while a work environment is made. Called from several threads.
+pub trait Hooks: Sync {
+    /// Another start is making the same files, and it has taken half a second. Called once.
+    fn waiting(&self);
+
+    /// So many of so many bytes of content are extracted. Called at most every 100 ms.
+    fn progress(&self, done: u64, total: u64);
+
+    /// Runs the setup commands in the finished environment.
+    ///
+    /// # Errors
+    ///
+    /// [`HookError`] when one of them fails; the environment is removed then.
+    fn setup(&self, workenv: &Path) -> Result<(), HookError>;
+}
+
+/// A setup command failed; why, is known to the [`Hooks`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookError;
+
+/// A directory with extracted packages.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    root: OwnedFd,
+    uid: u32,
+    dev: bool,
+    durable: bool,
+}
+
+/// The first candidate in which the package is ready, for the boot `boot`. Nothing is made or checked beyond what makes
+/// the answer safe to believe: six system calls where the first candidate has it.
+///
+/// The candidates may begin with stores that this user cannot write to, such as a system-wide one.
+pub fn find_ready(
+    candidates: &[Candidate],
+    package: &VerifiedPackage,
+    boot: &BootId,
+    dev: bool,
+) -> Option<(Store, Workenv)> {
+    let uid = rustix::process::geteuid().as_raw();
+    let name = env_name(package, dev);
+    candidates.iter().find_map(|candidate| {
+        let (root, stat) = probe::open_quickly(&candidate.path, uid)?;
+        let store = Store {
+            path: candidate.path.clone(),
+            root,
+            uid,
+            dev,
+            durable: false,
+        };
+        let is_ready = store.is_ready(&name, boot) && store.is_closed(&stat);
+        let path = is_ready.then(|| store.env_path(&name))?;
+        Some((store, Workenv { path }))
+    })
+}
+
+impl Store {
+    /// The first candidate that can be the store, made where it is missing, with room for `needed` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoPlace`] with the reason for each candidate.
+    pub fn open(candidates: &[Candidate], needed: u64) -> Result<Store, StoreError> {
+        Store::open_with(candidates, &|_| needed)
+    }
+
+    /// As [`Store::open`], with room for what is missing of the package.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn open_for(
+        candidates: &[Candidate],
+        package: &VerifiedPackage,
+    ) -> Result<Store, StoreError> {
+        Store::open_with(candidates, &|store| store.missing(package))
+    }
+
+    fn open_with(
+        candidates: &[Candidate],
+        needed: &dyn Fn(&Store) -> u64,
+    ) -> Result<Store, StoreError> {
+        let uid = rustix::process::geteuid().as_raw();
+        let mut rejected = Vec::new();
+        for candidate in candidates {
+            let opened = probe::open_fully(&candidate.path, uid).and_then(|root| {
+                Directories::open(root.as_fd(), uid)
+                    .map_err(|(_, errno)| probe::system("write to it", errno))?;
+                let store = Store {
+                    path: candidate.path.clone(),
+                    root,
+                    uid,
+                    dev: false,
+                    durable: false,
+                };
+                probe::check_space(&store.root, needed(&store))?;
+                Ok(store)
+            });
+            match opened {
+                Ok(store) => return Ok(store),
+                Err(reason) => rejected.push(Rejected {
+                    path: candidate.path.clone(),
+                    origin: candidate.origin,
+                    reason,
+                }),
+            }
+        }
+        Err(StoreError::NoPlace(rejected))
+    }
+
+    /// Extracts slots for development too, into an environment of their own.
+    #[must_use]
+    pub fn with_dev(mut self, dev: bool) -> Store {
+        self.dev = dev;
+        self
+    }
+
+    /// Writes everything to the disk before a package counts as ready, which then holds for every later boot: for stores
+    /// that are filled when an image is built.
+    #[must_use]
+    pub fn durable(mut self) -> Store {
+        self.durable = true;
+        self
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.path
+    }
+
+    /// The work environment of a package, when its record says that it was made in this boot.
+    ///
+    /// The record is believed; when the program turns out to be missing, [`Store::ensure_again`] heals the environment.
+    pub fn ready(&self, package: &VerifiedPackage, boot: &BootId) -> Option<Workenv> {
+        let name = env_name(package, self.dev);
+        let path = self.is_ready(&name, boot).then(|| self.env_path(&name))?;
+        Some(Workenv { path })
+    }
+
+    /// The work environment of a package, made now unless it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the store is then as good as before.
+    pub fn ensure(
+        &self,
+        package: &VerifiedPackage,
+        source: &dyn ReadAt,
+        hooks: &dyn Hooks,
+    ) -> Result<Workenv, StoreError> {
+        publish::ensure(self, package, source, hooks, false)
+    }
+
+    /// As [`Store::ensure`], but the record is not believed: files that are missing or altered are put right. For when
+    /// a program of a ready environment cannot be found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::ensure`].
+    pub fn ensure_again(
+        &self,
+        package: &VerifiedPackage,
+        source: &dyn ReadAt,
+        hooks: &dyn Hooks,
+    ) -> Result<Workenv, StoreError> {
+        publish::ensure(self, package, source, hooks, true)
+    }
+
+    /// Bytes of content that have to be extracted for a package. Files in it that are damaged do not count.
+    pub fn missing(&self, package: &VerifiedPackage) -> u64 {
+        let Ok(slots) = Arrangement::of(package, self.dev) else {
+            return 0;
+        };
+        let is_there =
+            |name: &str| rustix::fs::statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let sum =
+            |sum: u64, slot: &psp_format::metadata::Slot| sum.saturating_add(slot.original_size);
+        let shared = slots
+            .shared
+            .iter()
+            .filter(|(_, key)| !is_there(&format!("slots/{key}")))
+            .fold(0, |total, (slot, _)| sum(total, slot));
+        if is_there(&format!("envs/{}.done", env_name(package, self.dev))) {
+            return shared;
+        }
+        let own = slots.own.iter().chain(&slots.init);
+        own.fold(shared, |total, slot| sum(total, slot))
+    }
+
+    fn is_ready(&self, name: &str, boot: &BootId) -> bool {
+        let mut path = String::from("ready/");
+        path.push_str(name);
+        let flags = OFlags::RDONLY
+            .union(OFlags::NOFOLLOW)
+            .union(OFlags::NONBLOCK)
+            .union(OFlags::CLOEXEC);
+        let Ok(file) = rustix::fs::openat(&self.root, path, flags, Mode::empty()) else {
+            return false;
+        };
+        let mut head = [0; record::HEAD_SIZE];
+        let read = rustix::io::read(&file, &mut head).unwrap_or(0);
+        record::is_of_boot(head.get(..read).unwrap_or_default(), boot)
+    }
+
+    /// Whether nobody else can have written into the store. Where others cannot even enter it, there is nothing to ask.
+    fn is_closed(&self, root: &Stat) -> bool {
+        root.st_mode & 0o077 == 0
+            || ["ready", "envs", "slots"].iter().all(|name| {
+                rustix::fs::statat(&self.root, *name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| probe::is_private(&stat, self.uid))
+            })
+    }
+}

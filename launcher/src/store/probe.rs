@@ -1,0 +1,167 @@
+//! Whether a directory can be the store: what another user could do to it, and whether programs start from it.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::error::Reason;
+
+/// How every directory of the store is opened.
+pub(crate) const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+const MODE_BITS: u32 = 0o7777;
+const OWNER: Mode = Mode::RWXU;
+/// A path has at most 4095 bytes, so no directory that was reached by one lies deeper than this.
+const MAX_PARENTS: usize = 2048;
+
+/// Opens a directory that is there and that nobody else can change; `None` for anything else. For starts that only read:
+/// two system calls.
+pub(crate) fn open_quickly(path: &Path, uid: u32) -> Option<(OwnedFd, Stat)> {
+    if !path.is_absolute() {
+        return None;
+    }
+    let directory = rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()).ok()?;
+    let stat = rustix::fs::fstat(&directory).ok()?;
+    is_private(&stat, uid).then_some((directory, stat))
+}
+
+/// Whether only this user or root can change what lies in a directory.
+pub(crate) fn is_private(stat: &Stat, uid: u32) -> bool {
+    (stat.st_uid == uid || stat.st_uid == 0) && stat.st_mode & WRITABLE_BY_OTHERS == 0
+}
+
+/// Opens a directory for writing to it, and makes it where it is missing. Checks everything but the free space.
+pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
+    if !path.is_absolute() {
+        return Err(Reason::Relative);
+    }
+    let open = || rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty());
+    let opened = match open() {
+        Err(Errno::NOENT) => make_with_parents(path).and_then(|()| open()),
+        other => other,
+    };
+    let directory = opened.map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => Reason::NotADirectory,
+        errno => system("make or open it", errno),
+    })?;
+    let stat = rustix::fs::fstat(&directory).map_err(|errno| system("look at it", errno))?;
+    if stat.st_uid != uid && stat.st_uid != 0 {
+        let path = path.to_owned();
+        let uid = stat.st_uid;
+        return Err(Reason::Owner { path, uid });
+    }
+    if stat.st_mode & WRITABLE_BY_OTHERS != 0 {
+        let path = path.to_owned();
+        let mode = stat.st_mode & MODE_BITS;
+        return Err(Reason::Writable { path, mode });
+    }
+    check_parents(&directory, path, uid)?;
+    check_mount(&directory)?;
+    Ok(directory)
+}
+
+/// Refuses a directory without room for `needed` bytes.
+pub(crate) fn check_space(directory: &OwnedFd, needed: u64) -> Result<(), Reason> {
+    let free = free_space(directory).map_err(|errno| system("look at its file system", errno))?;
+    if free < needed {
+        return Err(Reason::Space { free, needed });
+    }
+    Ok(())
+}
+
+/// Bytes that this user may still write to the file system.
+pub(crate) fn free_space(directory: &OwnedFd) -> Result<u64, Errno> {
+    let stat = rustix::fs::fstatvfs(directory)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+pub(crate) fn system(step: &'static str, errno: Errno) -> Reason {
+    Reason::System { step, errno }
+}
+
+/// Makes a directory, mode 0700, and those above it that are missing.
+fn make_with_parents(path: &Path) -> Result<(), Errno> {
+    match make_private(path) {
+        Err(Errno::NOENT) => {
+            make_with_parents(path.parent().ok_or(Errno::NOENT)?)?;
+            make_private(path)
+        }
+        other => other,
+    }
+}
+
+fn make_private(path: &Path) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(CWD, path, OWNER) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Ok(()),
+        Err(errno) => return Err(errno),
+    }
+    // A umask may take away what the owner needs.
+    let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
+    if stat.st_mode & OWNER.bits() != OWNER.bits() {
+        rustix::fs::chmodat(CWD, path, OWNER, AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Whoever can write to a directory above can put another one in the store's place; a sticky one protects what others own.
+///
+/// Both ways up are looked at: the path as it was named, whose links lead here, and the real parents.
+fn check_parents(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reason> {
+    let failed = |errno| system("look above it", errno);
+    // In a user namespace the owner of `/` may have no number; it can do everything all the same.
+    let root = rustix::fs::stat("/").map_err(failed)?;
+    let check = |stat: &Stat, path: &Path| {
+        let path = || path.to_owned();
+        let owner = stat.st_uid;
+        if owner != uid && owner != 0 && owner != root.st_uid {
+            let (path, uid) = (path(), owner);
+            return Err(Reason::Owner { path, uid });
+        }
+        if stat.st_mode & WRITABLE_BY_OTHERS != 0 && stat.st_mode & STICKY == 0 {
+            let (path, mode) = (path(), stat.st_mode & MODE_BITS);
+            return Err(Reason::Writable { path, mode });
+        }
+        Ok(())
+    };
+    for parent in path.ancestors().skip(1) {
+        check(&rustix::fs::stat(parent).map_err(failed)?, parent)?;
+    }
+    let mut above = String::new();
+    for _ in 0..MAX_PARENTS {
+        above.push_str("../");
+        let stat = rustix::fs::statat(directory, above.as_str(), AtFlags::empty());
+        let stat = stat.map_err(failed)?;
+        check(&stat, &path.join(&above))?;
+        if (stat.st_dev, stat.st_ino) == (root.st_dev, root.st_ino) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
+    use rustix::fs::StatVfsMountFlags as Flags;
+    let stat = rustix::fs::fstatvfs(directory)
+        .map_err(|errno| system("look at its file system", errno))?;
+    if stat.f_flag.contains(Flags::RDONLY) {
+        return Err(Reason::ReadOnly);
+    }
+    if stat.f_flag.contains(Flags::NOEXEC) {
+        return Err(Reason::NoExec);
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_mount(_: &OwnedFd) -> Result<(), Reason> {
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The ready record: the file whose presence says that a work environment is complete.
+//!
+//! Lines of a key, a space and a value; the first two are what a warm start looks at. No value holds a line break: the
+//! format restricts names and versions, and the rest is digits.
+
+use psp_format::VerifiedPackage;
+use psp_format::digest::Digest;
+
+const FIRST: &[u8] = b"flavor 1\nboot ";
+/// The boot of a record that was written after everything had reached the disk: it outlives reboots.
+const ANY_BOOT: &[u8] = b"any";
+/// Bytes that hold the first two lines of any record.
+pub(crate) const HEAD_SIZE: usize = 128;
+
+/// Which boot of the machine this is. Extracted files are not flushed to disk one by one, which would take longer than to
+/// extract them; so after a reboot they are looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootId {
+    bytes: [u8; 36],
+    len: usize,
+}
+
+impl BootId {
+    /// The current boot. Where the kernel does not tell, all boots count as one.
+    pub fn read() -> BootId {
+        let mut boot = BootId {
+            bytes: [0; 36],
+            len: 0,
+        };
+        let flags = rustix::fs::OFlags::RDONLY.union(rustix::fs::OFlags::CLOEXEC);
+        let path = c"/proc/sys/kernel/random/boot_id";
+        let Ok(file) = rustix::fs::open(path, flags, rustix::fs::Mode::empty()) else {
+            return boot;
+        };
+        boot.len = rustix::io::read(&file, &mut boot.bytes).unwrap_or(0);
+        let plain = |c: &u8| c.is_ascii_hexdigit() || *c == b'-';
+        if !boot.as_bytes().iter().all(plain) {
+            boot.len = 0;
+        }
+        boot
+    }
+
+    /// A boot of this name; for tests.
+    pub fn from_text(text: &str) -> BootId {
+        let mut boot = BootId {
+            bytes: [0; 36],
+            len: text.len().min(36),
+        };
+        let places = boot.bytes.iter_mut().zip(text.bytes());
+        places.for_each(|(place, byte)| *place = byte);
+        boot
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Whether a record that begins with `head` was written in this boot.
+pub(crate) fn is_of_boot(head: &[u8], boot: &BootId) -> bool {
+    let line = head.strip_prefix(FIRST).unwrap_or_default();
+    let Some(end) = line.iter().position(|&c| c == b'\n') else {
+        return false;
+    };
+    let recorded = line.get(..end).unwrap_or_default();
+    recorded == ANY_BOOT || boot.len == 0 || recorded == boot.as_bytes()
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record {
+    /// The boot in which it was written, or `any`.
+    pub boot: String,
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// Name of the package.
+    pub name: String,
+    /// Version of the package.
+    pub version: String,
+    /// Fingerprint of its signer.
+    pub signer: String,
+    /// Keys of the shared slots that the work environment links to.
+    pub slots: Vec<String>,
+}
+
+impl Record {
+    /// Reads a record; `None` when it is of another version or incomplete.
+    pub fn parse(content: &[u8]) -> Option<Record> {
+        let text = core::str::from_utf8(content).ok()?;
+        let text = text.strip_prefix("flavor 1\n")?.strip_suffix("end\n")?;
+        let mut record = Record::default();
+        for line in text.lines() {
+            let (key, value) = line.split_once(' ')?;
+            match key {
+                "boot" => record.boot = value.to_owned(),
+                "time" => record.time = value.parse().ok()?,
+                "name" => record.name = value.to_owned(),
+                "version" => record.version = value.to_owned(),
+                "signer" => record.signer = value.to_owned(),
+                "slot" => record.slots.push(value.to_owned()),
+                _ => {}
+            }
+        }
+        Some(record)
+    }
+}
+
+/// The record of a package. Without a boot it is for all of them.
+pub(crate) fn write(
+    package: &VerifiedPackage,
+    boot: Option<&BootId>,
+    time: u64,
+    slots: &[Digest],
+) -> Vec<u8> {
+    let mut out = FIRST.to_vec();
+    out.extend_from_slice(boot.map_or(ANY_BOOT, BootId::as_bytes));
+    let mut line = |key: &[u8], value: &[u8]| {
+        out.push(b'\n');
+        out.extend_from_slice(key);
+        out.push(b' ');
+        out.extend_from_slice(value);
+    };
+    let about = &package.metadata().package;
+    line(b"time", time.to_string().as_bytes());
+    line(b"name", about.name.as_bytes());
+    line(b"version", about.version.as_bytes());
+    line(b"signer", &package.signer().fingerprint().hex());
+    slots.iter().for_each(|key| line(b"slot", &key.hex()));
+    out.extend_from_slice(b"\nend\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boots_are_compared_whole() {
+        let boot = BootId::from_text("0a-1");
+        let none = BootId::from_text("");
+        for (head, boot, expected) in [
+            (&b"flavor 1\nboot 0a-1\ntime"[..], &boot, true),
+            (b"flavor 1\nboot 0a-1", &boot, false),
+            (b"flavor 1\nboot 0a-12\n", &boot, false),
+            (b"flavor 1\nboot 0a-\n", &boot, false),
+            (b"flavor 1\nboot \n", &boot, false),
+            (b"flavor 1\nboot any\n", &boot, true),
+            (b"flavor 2\nboot 0a-1\n", &boot, false),
+            (b"", &boot, false),
+            (b"flavor 1\nboot 0a-1\n", &none, true),
+            (b"", &none, false),
+        ] {
+            assert_eq!(is_of_boot(head, boot), expected, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn this_boot_has_a_name_where_the_kernel_tells() {
+        let told = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        assert_eq!(BootId::read().as_bytes(), told.trim_ascii_end());
+    }
+
+    #[test]
+    fn records_are_whole_or_nothing() {
+        let text = b"flavor 1\nboot x\ntime 7\nname a\nversion 1\nsigner f\nslot k\nslot l\nend\n";
+        let record = Record::parse(text).unwrap_or_default();
+        assert_eq!((record.time, record.slots.len()), (7, 2));
+        for end in 0..text.len() {
+            assert_eq!(Record::parse(&text[..end]), None);
+        }
+    }
+}
