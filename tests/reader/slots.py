@@ -38,7 +38,7 @@ def unframe(stored, original_size):
     need(len(stored) >= 17 and stored[-4:] == bytes.fromhex("b1ea928f"), "no seek table (M60)")
     need(stored[-5] == 0, "descriptor of the seek table (M60)")
     (count,) = struct.unpack("<I", stored[-9:-5])
-    need(count <= 262144, "too many frames (M60)")
+    need(1 <= count <= 262144, "number of frames (M60)")
     size = 8 + 8 * count + 9
     need(size <= len(stored), "seek table larger than the slot (M60)")
     table = stored[-size:]

@@ -27,7 +27,9 @@ pub(super) fn write(
         .map_err(&failed)?;
     write_parts(file.as_file_mut(), launcher, head, slots, signer).map_err(&failed)?;
     // The creation mode went through the umask; a package is executable for everybody.
-    file.as_file().set_permissions(executable()).map_err(&failed)?;
+    file.as_file()
+        .set_permissions(executable())
+        .map_err(&failed)?;
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(output).map_err(|error| failed(error.error))?;
     Ok(())

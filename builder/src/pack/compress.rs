@@ -57,12 +57,21 @@ pub(super) fn store(
     produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
 ) -> Result<Stored, PackError> {
     let file = tempfile::tempfile_in(directory).map_err(PackError::write(directory))?;
-    let output = Output { file, hasher: Hasher::default(), size: 0, directory };
+    let output = Output {
+        file,
+        hasher: Hasher::default(),
+        size: 0,
+        directory,
+    };
     match method {
         Method::None => plain(output, progress, produce),
         Method::Zstd(level) => {
             let stored = framed(output, level, jobs, progress, produce)?;
-            if stored.size < stored.original_size { Ok(stored) } else { unpack(stored, directory) }
+            if stored.size < stored.original_size {
+                Ok(stored)
+            } else {
+                unpack(stored, directory)
+            }
         }
     }
 }
@@ -71,7 +80,11 @@ pub(super) fn store(
 pub(super) fn jobs_for(level: i32, wanted: usize) -> usize {
     // Tables of the binary-tree strategies, from level 13 on, take about 90 MiB at this window; a frame's content and
     // its compressed form are held besides, as are those of the frames that wait.
-    let each = if level >= 13 { 90 + 3 * 16 } else { 24 + 3 * 16 };
+    let each = if level >= 13 {
+        90 + 3 * 16
+    } else {
+        24 + 3 * 16
+    };
     wanted.clamp(1, (MEMORY / each).max(1))
 }
 
@@ -87,13 +100,23 @@ impl Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(PackError::write(self.directory))
+        self.file
+            .write_all(bytes)
+            .map_err(PackError::write(self.directory))
     }
 
     fn finish(mut self, original_size: u64, framed: bool) -> Result<Stored, PackError> {
-        self.file.seek(SeekFrom::Start(0)).map_err(PackError::write(self.directory))?;
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map_err(PackError::write(self.directory))?;
         let (size, digest) = (self.size, self.hasher.finish());
-        Ok(Stored { file: self.file, size, digest, original_size, framed })
+        Ok(Stored {
+            file: self.file,
+            size,
+            digest,
+            original_size,
+            framed,
+        })
     }
 }
 
@@ -151,11 +174,17 @@ fn framed(
         }
         drop(queue);
         let writer = scope.spawn(move || write_all(output, &results, progress));
-        let mut sink = Framed { content: Vec::new(), work, order };
+        let mut sink = Framed {
+            content: Vec::new(),
+            work,
+            order,
+        };
         let produced = produce(&mut sink).and_then(|()| sink.end_frame());
         drop(sink);
         // When the writer failed, the reader has only seen that nobody listens any more: the writer knows why.
-        let written = writer.join().unwrap_or(Err(PackError::Internal("the writing thread ended")))?;
+        let written = writer
+            .join()
+            .unwrap_or(Err(PackError::Internal("the writing thread ended")))?;
         produced.map(|()| written)
     })
 }
@@ -175,7 +204,11 @@ impl Framed {
         let gone = PackError::Internal("a packing thread ended");
         let (done, result) = sync_channel(1);
         let content = std::mem::take(&mut self.content);
-        match self.order.send(result).map(|()| self.work.send(Job { content, done })) {
+        match self
+            .order
+            .send(result)
+            .map(|()| self.work.send(Job { content, done }))
+        {
             Ok(Ok(())) => Ok(()),
             _ => Err(gone),
         }
@@ -232,7 +265,9 @@ fn compress(context: &mut CCtx<'_>, level: i32, content: &[u8]) -> Result<Frame,
 
 /// The window for a frame: as much as it needs, at most what M63 allows.
 fn window_log(len: usize) -> u32 {
-    len.next_power_of_two().trailing_zeros().clamp(10, MAX_WINDOW_LOG)
+    len.next_power_of_two()
+        .trailing_zeros()
+        .clamp(10, MAX_WINDOW_LOG)
 }
 
 /// The writer: frames in order, then the seek table.
@@ -243,7 +278,9 @@ fn write_all(
 ) -> Result<Stored, PackError> {
     let (mut sizes, mut original_size) = (Vec::new(), 0);
     for result in results {
-        let frame = result.recv().unwrap_or(Err(PackError::Internal("a compressing thread ended")))?;
+        let frame = result
+            .recv()
+            .unwrap_or(Err(PackError::Internal("a compressing thread ended")))?;
         output.write(&frame.bytes)?;
         let stored = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
         sizes.push((stored, frame.original));
@@ -258,13 +295,26 @@ fn write_all(
 }
 
 /// Stored frames back to content, from our own file: the input is not read a second time.
-fn unpack(stored: Stored, directory: &Path) -> Result<Stored, PackError> {
+fn unpack(mut stored: Stored, directory: &Path) -> Result<Stored, PackError> {
+    if stored.original_size == 0 {
+        // No frame was written, which is what nothing looks like either way.
+        stored.framed = false;
+        return Ok(stored);
+    }
     let file = tempfile::tempfile_in(directory).map_err(PackError::write(directory))?;
-    let mut output = Output { file, hasher: Hasher::default(), size: 0, directory };
+    let mut output = Output {
+        file,
+        hasher: Hasher::default(),
+        size: 0,
+        directory,
+    };
     let mut reader = zstd::Decoder::new(stored.file).map_err(PackError::write(directory))?;
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match reader.read(&mut buffer).map_err(PackError::write(directory))? {
+        match reader
+            .read(&mut buffer)
+            .map_err(PackError::write(directory))?
+        {
             0 => break,
             n => output.write(&buffer[..n])?,
         }
@@ -285,7 +335,10 @@ mod tests {
     fn bytes_of(mut stored: Stored) -> Vec<u8> {
         let mut bytes = Vec::new();
         assert!(stored.file.read_to_end(&mut bytes).is_ok());
-        assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (stored.size, stored.digest));
+        assert_eq!(
+            (bytes.len() as u64, Digest::of(&bytes)),
+            (stored.size, stored.digest)
+        );
         bytes
     }
 
@@ -308,12 +361,17 @@ mod tests {
         let one = bytes_of(stored(Method::Zstd(3), 1, &parts));
         assert_eq!(one, bytes_of(stored(Method::Zstd(3), 4, &parts)));
         let decoded = zstd::decode_all(&one[..]).unwrap_or_default();
-        assert!(decoded == parts.concat(), "any Zstandard reader takes it as one stream");
+        assert!(
+            decoded == parts.concat(),
+            "any Zstandard reader takes it as one stream"
+        );
     }
 
     #[test]
     fn content_that_does_not_shrink_is_stored_as_it_is() {
-        let noise: Vec<u8> = (0_u32..5000).flat_map(|n| Digest::of(&n.to_le_bytes()).0).collect();
+        let noise: Vec<u8> = (0_u32..5000)
+            .flat_map(|n| Digest::of(&n.to_le_bytes()).0)
+            .collect();
         let stored = stored(Method::Zstd(19), 2, &[&noise]);
         assert!(!stored.framed);
         assert!(bytes_of(stored) == noise);

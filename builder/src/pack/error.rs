@@ -20,6 +20,9 @@ pub enum PackError {
         /// What is wrong with it.
         error: InputError,
     },
+    /// The content of a file cannot be read. The error names the file.
+    #[error(transparent)]
+    Content(#[from] InputError),
     /// The manifest and the sources do not fit together.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -98,16 +101,32 @@ impl PackError {
     /// Turns an I/O error at `path` into one of writing.
     pub(super) fn write(path: &Path) -> impl Fn(io::Error) -> PackError {
         let path = path.to_path_buf();
-        move |error| PackError::Write { path: path.clone(), error }
+        move |error| PackError::Write {
+            path: path.clone(),
+            error,
+        }
+    }
+
+    /// What a reader of content gave.
+    pub(super) fn read(error: io::Error) -> PackError {
+        match error.downcast() {
+            Ok(error) => PackError::Content(error),
+            Err(error) => PackError::Write {
+                path: std::env::temp_dir(),
+                error,
+            },
+        }
     }
 
     /// One line of remedy.
     pub fn help(&self) -> String {
         match self {
-            PackError::Input { error, .. } => error.help().into(),
+            PackError::Input { error, .. } | PackError::Content(error) => error.help().into(),
             PackError::Manifest(error) => error.help(),
             PackError::Format(_) => "change what the manifest says about it".into(),
-            PackError::Launcher { .. } => "give --launcher-bin a psp-stub that was built for this target".into(),
+            PackError::Launcher { .. } => {
+                "give --launcher-bin a psp-stub that was built for this target".into()
+            }
             PackError::NoLauncher { known, .. } => format!(
                 "this flavor carries launchers for {}; give another with --launcher-bin",
                 known.join(", ")
@@ -123,8 +142,12 @@ impl PackError {
                 "exclude the package from the slot, or give --output another place".into()
             }
             PackError::Write { error, .. } => match error.kind() {
-                io::ErrorKind::StorageFull => "free some space, or give --output another place".into(),
-                io::ErrorKind::PermissionDenied => "give --output a place that you can write to".into(),
+                io::ErrorKind::StorageFull => {
+                    "free some space, or give --output another place".into()
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "give --output a place that you can write to".into()
+                }
                 _ => "check the place that --output names".into(),
             },
             PackError::Compress(_) | PackError::Internal(_) => {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use psp_format::digest::{Checksum, Digest};
 use psp_format::encode;
-use psp_format::metadata::{Metadata, Slot};
+use psp_format::metadata::Slot;
 use psp_format::ops::Operations;
 use psp_format::signature::PrivateKey;
 
@@ -25,7 +25,7 @@ pub use plan::Note;
 
 use crate::inputs::Source;
 use crate::manifest::Project;
-use compress::{Method, Stored};
+use compress::Stored;
 use plan::PlannedSlot;
 
 /// What the person building chose.
@@ -103,20 +103,34 @@ pub fn pack(
     std::fs::create_dir_all(directory).map_err(PackError::write(directory))?;
     progress.begin(plan.slots.iter().map(PlannedSlot::content_size).sum());
 
-    let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
+    let jobs = options
+        .jobs
+        .or_else(|| std::thread::available_parallelism().ok());
     let jobs = jobs.map_or(1, NonZeroUsize::get);
     let mut stored = Vec::with_capacity(plan.slots.len());
     let mut metadata = plan.metadata;
     for (slot, id) in plan.slots.iter().zip(encode::slot_ids(plan.slots.len())) {
-        let bytes = compress::store(directory, slot.method, jobs, progress, &mut |sink| match &slot.source {
-            Source::Tree(tree) => stream::write_tree(tree, &slot.target, plan.mtime, sink),
-            Source::File(file) => stream::write_file(file, sink),
-        })?;
+        let bytes = compress::store(
+            directory,
+            slot.method,
+            jobs,
+            progress,
+            &mut |sink| match &slot.source {
+                Source::Tree(tree) => stream::write_tree(tree, &slot.target, plan.mtime, sink),
+                Source::File(file) => stream::write_file(file, sink),
+            },
+        )?;
         metadata.slots.push(record(slot, id, &bytes));
         stored.push(bytes);
     }
     let (metadata, head) = encode::place(metadata).map_err(PackError::Format)?;
-    assemble::write(&options.output, &options.launcher.bytes, &head, &mut stored, signer)?;
+    assemble::write(
+        &options.output,
+        &options.launcher.bytes,
+        &head,
+        &mut stored,
+        signer,
+    )?;
     Ok(Outcome {
         file: options.output.clone(),
         size: head.layout.package_size(),

@@ -71,12 +71,21 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
             slots.push(read_slot(slot, options, mtime, &mut notes)?);
         }
     }
-    if let Some(icon) = project.desktop.as_ref().and_then(|desktop| desktop.icon.as_ref()) {
+    if let Some(icon) = project
+        .desktop
+        .as_ref()
+        .and_then(|desktop| desktop.icon.as_ref())
+    {
         slots.push(icon_slot(icon, mtime)?);
     }
     check_paths(&slots)?;
     project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
-    Ok(Plan { metadata: metadata(project, options), slots, mtime, notes })
+    Ok(Plan {
+        metadata: metadata(project, options),
+        slots,
+        mtime,
+        notes,
+    })
 }
 
 fn read_slot(
@@ -85,13 +94,19 @@ fn read_slot(
     mtime: u64,
     notes: &mut Vec<Note>,
 ) -> Result<PlannedSlot, PackError> {
-    if matches!(slot.lifecycle, Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary) {
+    if matches!(
+        slot.lifecycle,
+        Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary
+    ) {
         return Err(PackError::Lifecycle {
             slot: slot.id.clone(),
             lifecycle: slot.lifecycle.name(),
         });
     }
-    let of_slot = |error| PackError::Input { slot: slot.id.clone(), error };
+    let of_slot = |error| PackError::Input {
+        slot: slot.id.clone(),
+        error,
+    };
     let filter = Filter::new(&slot.include, &slot.exclude).map_err(of_slot)?;
     check_output(slot, &filter, &options.output)?;
     let times = match slot.times {
@@ -105,7 +120,10 @@ fn read_slot(
             source_path: slot.source.clone(),
         });
     }
-    notes.extend(input.notes.into_iter().map(|note| Note { slot: slot.id.clone(), note }));
+    notes.extend(input.notes.into_iter().map(|note| Note {
+        slot: slot.id.clone(),
+        note,
+    }));
     let method = match slot.compression {
         Compression::None => Method::None,
         Compression::Zstd { level } => Method::Zstd(options.level.unwrap_or(i32::from(level))),
@@ -132,7 +150,10 @@ fn check_output(slot: &manifest::Slot, filter: &Filter, output: &Path) -> Result
     let directory = resolved(super::directory_of(output));
     match directory.join(name).strip_prefix(&source) {
         Ok(inside) if source.is_dir() && filter.selects(inside.as_os_str().as_encoded_bytes()) => {
-            Err(PackError::OutputInside { slot: slot.id.clone(), output: output.to_path_buf() })
+            Err(PackError::OutputInside {
+                slot: slot.id.clone(),
+                output: output.to_path_buf(),
+            })
         }
         _ => Ok(()),
     }
@@ -140,16 +161,25 @@ fn check_output(slot: &manifest::Slot, filter: &Filter, output: &Path) -> Result
 
 /// The path with its links resolved as far as it exists: the directory of a first package does not yet.
 fn resolved(directory: &Path) -> PathBuf {
-    match (std::fs::canonicalize(directory), directory.parent(), directory.file_name()) {
+    match (
+        std::fs::canonicalize(directory),
+        directory.parent(),
+        directory.file_name(),
+    ) {
         (Ok(directory), _, _) => directory,
-        (Err(_), Some(parent), Some(name)) if parent.as_os_str().is_empty() => resolved(Path::new(".")).join(name),
+        (Err(_), Some(parent), Some(name)) if parent.as_os_str().is_empty() => {
+            resolved(Path::new(".")).join(name)
+        }
         (Err(_), Some(parent), Some(name)) => resolved(parent).join(name),
         (Err(_), _, _) => directory.to_path_buf(),
     }
 }
 
 fn icon_slot(icon: &PathBuf, mtime: u64) -> Result<PlannedSlot, PackError> {
-    let of_icon = |error| PackError::Input { slot: ICON.into(), error };
+    let of_icon = |error| PackError::Input {
+        slot: ICON.into(),
+        error,
+    };
     let everything = Filter::new(&["**"], &[]).map_err(of_icon)?;
     let input = inputs::read(icon, &everything, Times::Normalise(mtime)).map_err(of_icon)?;
     let extension = icon.extension().and_then(|e| e.to_str()).unwrap_or("png");
@@ -192,7 +222,11 @@ fn check_paths(slots: &[PlannedSlot]) -> Result<(), PackError> {
                 && !(is_directory && was_directory)
             {
                 let (first, second) = (first.to_owned(), slot.id.clone());
-                return Err(PackError::SamePath { first, second, path });
+                return Err(PackError::SamePath {
+                    first,
+                    second,
+                    path,
+                });
             }
         }
     }
@@ -240,17 +274,27 @@ fn below(target: &str, path: &[u8]) -> Vec<u8> {
 }
 
 fn metadata(project: &Project, options: &Options) -> Metadata {
-    let (os, arch) = options.target.split_once('_').unwrap_or((&options.target, ""));
+    let (os, arch) = options
+        .target
+        .split_once('_')
+        .unwrap_or((&options.target, ""));
     let package = &project.package;
     let argv = project.command.argv();
     Metadata {
         build: Build {
-            platform: Platform { arch: arch.into(), os: os.into() },
+            platform: Platform {
+                arch: arch.into(),
+                os: os.into(),
+            },
             timestamp: instant::to_text(options.source_date.unwrap_or(0)),
             tool: "flavor".into(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
         },
-        commands: project.commands.iter().map(|(name, c)| (name.clone(), command(c))).collect(),
+        commands: project
+            .commands
+            .iter()
+            .map(|(name, c)| (name.clone(), command(c)))
+            .collect(),
         desktop: project.desktop.as_ref().map(|desktop| Desktop {
             icon: desktop.icon.as_ref().map(|_| ICON.into()),
             terminal: desktop.terminal,
@@ -292,7 +336,11 @@ fn metadata(project: &Project, options: &Options) -> Metadata {
 }
 
 fn command(command: &manifest::Command) -> Command {
-    Command { argv: command.argv(), cwd: command.cwd.clone(), env: command.env.clone() }
+    Command {
+        argv: command.argv(),
+        cwd: command.cwd.clone(),
+        env: command.env.clone(),
+    }
 }
 
 fn runtime(rules: &manifest::EnvRules) -> Option<Runtime> {

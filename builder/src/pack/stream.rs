@@ -31,7 +31,10 @@ pub(super) trait Sink {
 
 /// Size of the stream of a tree, in bytes.
 pub(super) fn tree_size(tree: &Tree, target: &str) -> u64 {
-    let entries = tree.entries.iter().map(|entry| entry_size(&tar_entry(entry, target)));
+    let entries = tree
+        .entries
+        .iter()
+        .map(|entry| entry_size(&tar_entry(entry, target)));
     let top = top_entry(target, 0).map_or(0, |entry| entry_size(&entry));
     top + entries.sum::<u64>() + tar::END_SIZE as u64
 }
@@ -80,7 +83,7 @@ fn write_content(content: &Content, sink: &mut dyn Sink) -> Result<(), PackError
     let mut reader = content.open()?;
     let mut buffer = vec![0; PIECE];
     loop {
-        match reader.read(&mut buffer).map_err(PackError::from_read)? {
+        match reader.read(&mut buffer).map_err(PackError::read)? {
             0 => return Ok(()),
             n => sink.write(&buffer[..n])?,
         }
@@ -147,7 +150,9 @@ mod tests {
             mode: 0o644,
             mtime: 0,
         };
-        Tree { entries: sizes.iter().enumerate().map(file).collect() }
+        Tree {
+            entries: sizes.iter().enumerate().map(file).collect(),
+        }
     }
 
     fn frames(tree: &Tree) -> Vec<u64> {
@@ -174,6 +179,10 @@ mod tests {
         let sizes = [100, 40 << 20, 100];
         let frames = frames(&tree(&sizes));
         assert_eq!(frames[0], 512 + 512 + 512);
-        assert_eq!(frames.len(), 2, "the large file, the small one behind it and the end");
+        assert_eq!(
+            frames.len(),
+            2,
+            "the large file, the small one behind it and the end"
+        );
     }
 }

@@ -228,6 +228,16 @@ fn sizes(catalog: &mut Catalog) {
         &empty.stored(),
         3,
     );
+    let none = Frames::new();
+    stored(
+        catalog,
+        "frames-none",
+        "M60",
+        "84",
+        "no frames: an empty file is stored as it is",
+        &none.stored(),
+        0,
+    );
     let many = (0..262_145).fold(Frames::new(), |frames, _| frames.frame(frame(b"x"), 1));
     stored(
         catalog,

@@ -505,12 +505,6 @@ fn compressed(catalog: &mut Catalog) {
         "a file in one frame",
         Slot::zstd(0, "data", &Frames::of(b"content")),
     );
-    ok(
-        "ok-zstd-empty",
-        "M60",
-        "an empty file has no frames, only a seek table",
-        Slot::zstd(0, "data", &Frames::new()),
-    );
     let several = Frames::new().run(b"one").run(b"two").run(b"three");
     ok(
         "ok-zstd-frames",

@@ -1,0 +1,139 @@
+//! Rules that hold between sections: slots among each other, and commands against slots.
+
+use std::collections::HashMap;
+
+use psp_format::limits::MAX_SLOTS;
+use psp_format::path::is_within;
+
+use super::error::{ManifestError, Problem};
+use super::project::{Command, Lifecycle, Project, Slot};
+
+/// What can be known before any source is read.
+pub(super) fn across_sections(project: &Project) -> Result<(), ManifestError> {
+    slots(project)?;
+    for (section, command) in project.all_commands() {
+        if let Some(path) = project.path_in_package(command) {
+            providing_slot(project, &section, command, &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn slots(project: &Project) -> Result<(), ManifestError> {
+    let count = project.slots.len();
+    if count > MAX_SLOTS {
+        let problem = Problem::TooManySlots {
+            count,
+            limit: MAX_SLOTS,
+        };
+        return Err(ManifestError::new(&project.file, None, problem));
+    }
+    let mut ids = HashMap::new();
+    let mut targets = HashMap::new();
+    let mut attestation = None;
+    for slot in &project.slots {
+        let at_slot = |problem| ManifestError::new(&project.file, Some(slot.line), problem);
+        for (what, value, seen) in [
+            ("id", &slot.id, &mut ids),
+            ("target", &slot.target, &mut targets),
+        ] {
+            if let Some(first) = seen.insert(value, slot.line) {
+                return Err(at_slot(Problem::DuplicateSlot {
+                    what,
+                    value: value.clone(),
+                    first,
+                }));
+            }
+        }
+        if slot.lifecycle == Lifecycle::Attestation
+            && let Some(first) = attestation.replace(slot.line)
+        {
+            return Err(at_slot(Problem::TwoAttestations { first }));
+        }
+    }
+    Ok(())
+}
+
+/// The slot that `path` belongs to: of targets that contain each other, the innermost.
+fn providing_slot<'p>(
+    project: &'p Project,
+    section: &str,
+    command: &Command,
+    path: &str,
+) -> Result<&'p Slot, ManifestError> {
+    let providing = project
+        .slots
+        .iter()
+        .filter(|slot| slot.target == "." || is_within(path.as_bytes(), slot.target.as_bytes()));
+    providing
+        .max_by_key(|slot| {
+            if slot.target == "." {
+                0
+            } else {
+                slot.target.len()
+            }
+        })
+        .ok_or_else(|| {
+            let problem = Problem::CommandOutsideSlots {
+                command: section.into(),
+                exec: command.exec.clone(),
+                targets: project
+                    .slots
+                    .iter()
+                    .map(|slot| slot.target.clone())
+                    .collect(),
+            };
+            ManifestError::new(&project.file, Some(command.line), problem)
+        })
+}
+
+impl Project {
+    /// Checks that every command in the work environment is there, now that the content of the slots is known.
+    /// `exists` is asked with paths below the work environment.
+    ///
+    /// # Errors
+    ///
+    /// For the first command that is not, naming the section, the file and the slot that it should be in.
+    pub fn check_commands(&self, exists: impl Fn(&[u8]) -> bool) -> Result<(), ManifestError> {
+        for (section, command) in self.all_commands() {
+            let Some(path) = self.path_in_package(command) else {
+                continue;
+            };
+            let slot = providing_slot(self, &section, command, &path)?;
+            if !exists(path.as_bytes()) {
+                let problem = Problem::CommandNotInSlot {
+                    command: section,
+                    exec: command.exec.clone(),
+                    slot: slot.id.clone(),
+                };
+                return Err(ManifestError::new(&self.file, Some(command.line), problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every command with the section that names it, in the order of the reference.
+    fn all_commands(&self) -> impl Iterator<Item = (String, &Command)> {
+        let named = self
+            .commands
+            .iter()
+            .map(|(name, command)| (format!("[commands.{name}]"), command));
+        let setup = self
+            .setup
+            .iter()
+            .map(|command| ("[[setup]]".to_owned(), command));
+        std::iter::once(("[command]".to_owned(), &self.command))
+            .chain(named)
+            .chain(setup)
+    }
+
+    /// Where a command lies below the work environment; `None` for a program of the host. The placeholders that are
+    /// known when the package is built are replaced.
+    fn path_in_package(&self, command: &Command) -> Option<String> {
+        let path = command.exec.strip_prefix("{workenv}/")?;
+        Some(
+            path.replace("{package_name}", &self.package.name)
+                .replace("{version}", &self.package.version),
+        )
+    }
+}

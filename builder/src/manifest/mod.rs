@@ -1,0 +1,101 @@
+//! The manifest: `flavor.toml`, or `[tool.flavor]` in `pyproject.toml` with the same keys.
+//!
+//! [`find`] looks for one, [`load`] turns it into a [`Project`]: plain data in which every rule that the manifest
+//! alone can break has been checked, and every path is resolved. Nothing is guessed at: an unknown key, a wrong type
+//! or a value out of range is an error with its line, what was expected and what was found.
+//!
+//! `reader` knows TOML and where each value stood, `sections` knows the keys, `checks` knows the rules that
+//! hold between sections.
+
+mod checks;
+mod error;
+mod project;
+mod reader;
+mod sections;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use error::{ManifestError, Problem};
+pub use project::{
+    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
+    Project, Purpose, Sign, Slot, SlotTimes,
+};
+
+use reader::{Document, Section};
+
+/// The manifest of its own.
+const FLAVOR_TOML: &str = "flavor.toml";
+/// The manifest of a Python project, which may have a table for us.
+const PYPROJECT_TOML: &str = "pyproject.toml";
+
+/// Finds the manifest of the project in `directory`: `flavor.toml`, or else a `pyproject.toml` with `[tool.flavor]`.
+///
+/// # Errors
+///
+/// When neither is there, saying what was looked for, or a `pyproject.toml` cannot be read.
+pub fn find(directory: &Path) -> Result<PathBuf, ManifestError> {
+    let own = directory.join(FLAVOR_TOML);
+    if own.exists() {
+        return Ok(own);
+    }
+    let python = directory.join(PYPROJECT_TOML);
+    let has_pyproject = python.exists();
+    if has_pyproject {
+        let text = read(&python)?;
+        let document = Document::parse(&python, &text)?;
+        if tool_table(&document.root())?.is_some() {
+            return Ok(python);
+        }
+    }
+    Err(ManifestError::new(
+        directory,
+        None,
+        Problem::NotFound { has_pyproject },
+    ))
+}
+
+/// Reads the manifest `file`. One named `pyproject.toml` is read from its `[tool.flavor]`.
+///
+/// # Errors
+///
+/// When it cannot be read, is not TOML, or breaks a rule of the manifest; the first such place is named.
+pub fn load(file: &Path) -> Result<Project, ManifestError> {
+    if file
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    {
+        return Err(ManifestError::new(file, None, Problem::Json));
+    }
+    let text = read(file)?;
+    let document = Document::parse(file, &text)?;
+    let root = document.root();
+    let section = match file.file_name().is_some_and(|name| name == PYPROJECT_TOML) {
+        false => root,
+        true => tool_table(&root)?
+            .ok_or_else(|| ManifestError::new(file, None, Problem::NoToolTable))?,
+    };
+    let project = sections::project(&section, file)?;
+    checks::across_sections(&project)?;
+    Ok(project)
+}
+
+/// `[tool.flavor]` of a `pyproject.toml`.
+fn tool_table<'d>(root: &Section<'d>) -> Result<Option<Section<'d>>, ManifestError> {
+    let Some(tool) = root.get("tool") else {
+        return Ok(None);
+    };
+    let flavor = tool.table()?.get("flavor");
+    flavor.map(|flavor| flavor.table()).transpose()
+}
+
+fn read(file: &Path) -> Result<String, ManifestError> {
+    fs::read_to_string(file).map_err(|error| {
+        let problem = match error.kind() {
+            io::ErrorKind::InvalidData => Problem::NotText,
+            _ => Problem::Unreadable { error },
+        };
+        ManifestError::new(file, None, problem)
+    })
+}

@@ -1,0 +1,181 @@
+//! A checked manifest, as plain data. Paths of the machine that builds are resolved; paths inside the package are text.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use psp_format::metadata::{Lifecycle, Purpose, TARGETS as PLATFORMS};
+
+/// What the manifest says is to be packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// The manifest.
+    pub file: PathBuf,
+    /// Its directory, to which the paths in it were relative.
+    pub directory: PathBuf,
+    /// `[package]`.
+    pub package: Package,
+    /// `[[slot]]`, in the order of the manifest.
+    pub slots: Vec<Slot>,
+    /// `[command]`.
+    pub command: Command,
+    /// `[commands.NAME]`, by name.
+    pub commands: BTreeMap<String, Command>,
+    /// `[env]`; without it, no rules.
+    pub env: EnvRules,
+    /// `[[setup]]`, in the order of the manifest.
+    pub setup: Vec<Command>,
+    /// `[policy]`, with every key filled in; `None` without the section.
+    pub policy: Option<Policy>,
+    /// `[desktop]`.
+    pub desktop: Option<Desktop>,
+    /// `[sign]`.
+    pub sign: Option<Sign>,
+}
+
+/// Who the package is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// `[a-z0-9][a-z0-9_-]*`, at most 64 bytes.
+    pub name: String,
+    /// `[0-9A-Za-z][0-9A-Za-z.+_~-]*`, at most 64 bytes.
+    pub version: String,
+    /// One line.
+    pub description: Option<String>,
+    /// By convention an SPDX expression; not checked.
+    pub license: Option<String>,
+    /// By convention a URL; not checked.
+    pub homepage: Option<String>,
+    /// Possibly empty.
+    pub authors: Vec<String>,
+}
+
+/// One part of the package's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// `[A-Za-z0-9_][A-Za-z0-9._-]*`, at most 64 bytes, unique.
+    pub id: String,
+    /// The directory, archive or file, resolved.
+    pub source: PathBuf,
+    /// Where it goes below the work environment: a slot path, or `.` for the work environment itself. Unique.
+    pub target: String,
+    /// Globs, of which at least one must match; all compile. Default `**`.
+    pub include: Vec<String>,
+    /// Globs; all compile.
+    pub exclude: Vec<String>,
+    /// When it is extracted and how long it stays. Default `cached`.
+    pub lifecycle: Lifecycle,
+    /// What it is for. Default `payload`.
+    pub purpose: Purpose,
+    /// Some of [`PLATFORMS`]; empty for all.
+    pub platforms: Vec<String>,
+    /// How it is stored. Default Zstandard at level 19.
+    pub compression: Compression,
+    /// Whether the application may change the files.
+    pub mutable: bool,
+    /// Permission bits for a single file, at most 0777; those of the source otherwise.
+    pub permissions: Option<u32>,
+    /// What happens to modification times.
+    pub times: SlotTimes,
+    /// The line of the manifest where the slot begins.
+    pub line: usize,
+}
+
+/// A program with its arguments and surroundings. Placeholders like `{workenv}` are still in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Begins with `{workenv}/` or `/`.
+    pub exec: String,
+    /// Passed one by one; nothing is ever split.
+    pub args: Vec<String>,
+    /// Variables that are set for it.
+    pub env: BTreeMap<String, String>,
+    /// Working directory; the caller's without it.
+    pub cwd: Option<String>,
+    /// The line of the manifest where `exec` stands.
+    pub line: usize,
+}
+
+impl Command {
+    /// `exec` and `args` as one list, as the format wants it.
+    pub fn argv(&self) -> Vec<String> {
+        std::iter::once(&self.exec)
+            .chain(&self.args)
+            .cloned()
+            .collect()
+    }
+}
+
+/// What happens to the caller's variables on the way to the application, in the order of the fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvRules {
+    /// Names that are removed; `*` and `?` stand for others.
+    pub unset: Vec<String>,
+    /// Names that are passed on; with `*` and `?`.
+    pub pass: Vec<String>,
+    /// Old names, and the new ones that their values go to.
+    pub map: BTreeMap<String, String>,
+    /// Names, and what they are set to.
+    pub set: BTreeMap<String, String>,
+}
+
+/// What the package asks of its host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Some of [`PLATFORMS`]; empty for all.
+    pub platforms: Vec<String>,
+    /// Whether it refuses to be started by root.
+    pub refuse_root: bool,
+    /// Variables without which it refuses to start.
+    pub require_env: Vec<String>,
+    /// Days from the build after which it refuses to start; 0 for never.
+    pub max_age_days: u32,
+}
+
+/// For double-clicking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desktop {
+    /// The image file, resolved.
+    pub icon: Option<PathBuf>,
+    /// Whether a terminal is opened. Default: yes.
+    pub terminal: bool,
+}
+
+/// How the package is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sign {
+    /// Where the private key is.
+    pub key: KeySource,
+}
+
+/// Where a private key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A PEM file, resolved.
+    File(PathBuf),
+    /// `env:NAME`: a variable that holds PEM text.
+    Env(String),
+    /// `cmd:PROGRAM`: a program that signs.
+    Command(String),
+}
+
+/// How a slot is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// As it is.
+    None,
+    /// Zstandard.
+    Zstd {
+        /// From 1 to 22.
+        level: u8,
+    },
+}
+
+/// What happens to the modification times of a slot's files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SlotTimes {
+    /// All get the time of the build, so that the same input gives the same package.
+    #[default]
+    Normalise,
+    /// Each keeps its own.
+    Keep,
+}

@@ -1,0 +1,16 @@
+//! A whole file: nothing panics, and what is accepted lies where its layout says.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use psp_format::verify::verify_bytes;
+
+fuzz_target!(|file: &[u8]| {
+    if let Ok(package) = verify_bytes(file) {
+        assert_eq!(package.layout().package_size(), file.len() as u64);
+        for (slot, range) in package.slots() {
+            assert_eq!(range.len(), slot.size);
+            assert!(range.of(file).is_some());
+        }
+    }
+});

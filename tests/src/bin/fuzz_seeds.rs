@@ -1,0 +1,80 @@
+//! Writes seeds for every fuzz target, taken from the vectors, into `DIRECTORY/<target>/`.
+//!
+//! usage: fuzz-seeds DIRECTORY
+//!
+//! Whole files go to `locate`, `index` and `verify`; the metadata text, archives and framed slots of each package to
+//! the targets that read nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a tool for developers
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use psp_testkit::catalog;
+use psp_testkit::writer::TRAILER_SIZE;
+
+/// Larger inputs slow a fuzzer down and teach it nothing.
+const SEED_MAX: usize = 64 << 10;
+
+fn main() {
+    let directory = PathBuf::from(env::args_os().nth(1).expect("usage: fuzz-seeds DIRECTORY"));
+    let mut written = 0;
+    let mut write = |target: &str, name: &str, bytes: &[u8]| {
+        if bytes.len() <= SEED_MAX {
+            let directory = directory.join(target);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(name), bytes).unwrap();
+            written += 1;
+        }
+    };
+    for vector in catalog::all() {
+        for target in ["locate", "index", "verify"] {
+            write(target, &vector.name, &vector.bytes);
+        }
+        if let Some(text) = metadata(&vector.bytes) {
+            write("metadata", &vector.name, text);
+        }
+        for (number, (operations, stored)) in slots(&vector.bytes).into_iter().enumerate() {
+            let target = match operations {
+                0x01 => "tar",
+                0x1B | 0x1B01 => "frames",
+                _ => continue,
+            };
+            write(target, &format!("{}-{number}", vector.name), stored);
+        }
+    }
+    println!("{written} seeds");
+}
+
+/// A number of the index; SPEC.md, 2 has the offsets.
+fn number(file: &[u8], offset: usize) -> Option<usize> {
+    let index = file.len().checked_sub(TRAILER_SIZE)? + 4;
+    let bytes = file.get(index + offset..index + offset + 8)?;
+    usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()
+}
+
+fn part(file: &[u8], start: usize, size: usize) -> Option<&[u8]> {
+    file.get(start..start.checked_add(size)?)
+}
+
+/// The text of a member of one stored block.
+fn metadata(file: &[u8]) -> Option<&[u8]> {
+    let member = part(file, number(file, 24)?, number(file, 32)?)?;
+    let size = usize::from(u16::from_le_bytes(member.get(11..13)?.try_into().ok()?));
+    part(member, 15, size)
+}
+
+/// Operations and stored bytes by the slot table.
+fn slots(file: &[u8]) -> Vec<(u64, &[u8])> {
+    let table = || part(file, number(file, 40)?, number(file, 48)?);
+    let word = |descriptor: &[u8], offset: usize| {
+        u64::from_le_bytes(descriptor[offset..offset + 8].try_into().expect("8 bytes"))
+    };
+    let slot = |descriptor: &[u8]| {
+        let start = usize::try_from(word(descriptor, 16)).ok()?;
+        let size = usize::try_from(word(descriptor, 24)).ok()?;
+        Some((word(descriptor, 40), part(file, start, size)?))
+    };
+    let table = table().unwrap_or_default();
+    table.chunks_exact(64).filter_map(slot).collect()
+}
