@@ -71,7 +71,9 @@ pub enum Verb {
     #[command(before_help = "Example:\n  flavor pack --private-key flavor-signing.key")]
     Pack(PackArgs),
     /// Checks a package, layer by layer, and says who signed it
-    #[command(before_help = "Example:\n  flavor verify dist/app.psp --trusted-key flavor-signing.pub")]
+    #[command(
+        before_help = "Example:\n  flavor verify dist/app.psp --trusted-key flavor-signing.pub"
+    )]
     Verify(VerifyArgs),
     /// Shows what is in a package, without running or extracting it
     #[command(before_help = "Example:\n  flavor inspect dist/app.psp --files")]

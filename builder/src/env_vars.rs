@@ -9,6 +9,8 @@ pub const FLAVOR_CONFIG_DIR: &str = "FLAVOR_CONFIG_DIR";
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// `.config/flavor` below it holds this person's settings.
 pub const HOME: &str = "HOME";
+/// The time that a build signs, in Unix seconds.
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Every variable with its meaning, in the order of the documentation.
 pub const TABLE: &[(&str, &str)] = &[
@@ -24,7 +26,14 @@ pub const TABLE: &[(&str, &str)] = &[
         HOME,
         "without the two above: the settings are in `.config/flavor` below it",
     ),
-    ("NO_COLOR", "when it is set and not empty, no colours with `--color auto`"),
+    (
+        SOURCE_DATE_EPOCH,
+        "`pack`: the build time to sign and the time of every file, in seconds since 1970; without it no build time is signed",
+    ),
+    (
+        "NO_COLOR",
+        "when it is set and not empty, no colours with `--color auto`",
+    ),
     ("CLICOLOR", "`0`: no colours with `--color auto`"),
     (
         "CLICOLOR_FORCE",

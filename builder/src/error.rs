@@ -4,9 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use psp_format::digest::Digest;
+use psp_launcher::extract::ExtractError;
+use psp_launcher::start::StartError;
 
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
+use crate::manifest::ManifestError;
+use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
 use crate::printer::escape;
 
@@ -47,6 +51,30 @@ pub enum Error {
     /// Nothing says who signs.
     #[error("no key to sign with")]
     NoSigningKey,
+    /// The manifest names a program that signs.
+    #[error("the manifest's [sign] key is a program, which this version does not run")]
+    SigningProgram,
+    /// `SOURCE_DATE_EPOCH` is no time.
+    #[error("SOURCE_DATE_EPOCH is {}, not a number of seconds since 1970", escape(.value))]
+    SourceDate {
+        /// Its value.
+        value: String,
+    },
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(ManifestError),
+    /// No package was built.
+    #[error(transparent)]
+    Pack(PackError),
+    /// A slot was not extracted.
+    #[error(transparent)]
+    Extract(ExtractError),
+    /// The launcher's library did not start the package.
+    #[error(transparent)]
+    Start(StartError),
+    /// `run` did not start a package, for whatever reason.
+    #[error(transparent)]
+    NotStarted(Box<Error>),
     /// The package has no such slot.
     #[error("{} has no slot {}", shown(.path), escape(.wanted))]
     NoSlot {
@@ -107,6 +135,15 @@ impl Error {
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \
                                     `--private-key flavor-signing.key`; or pack with --unsigned and sign later"
                 .into(),
+            Error::SigningProgram => {
+                "write the package with --unsigned and sign it with `flavor sign`, or name a key file or env:NAME".into()
+            }
+            Error::SourceDate { .. } => "unset it, or set it to a number such as 1700000000".into(),
+            Error::Manifest(error) => error.help(),
+            Error::Pack(error) => error.help(),
+            Error::Extract(error) => extract_help(error).into(),
+            Error::Start(error) => error.help().into(),
+            Error::NotStarted(error) => return error.help(),
             Error::NoSlot { known, .. } => {
                 let known: Vec<String> = known.iter().map(|id| escape(id)).collect();
                 match known.len() {
@@ -126,5 +163,13 @@ impl Error {
             Error::Stdout(_) => "check where the output goes".into(),
             Error::Random(_) => return None,
         })
+    }
+}
+
+/// The library's own words are for starts, where the cache is what can be changed.
+fn extract_help(error: &ExtractError) -> &'static str {
+    match error {
+        ExtractError::Write { .. } => "free some space or memory, or extract to another place",
+        other => other.help(),
     }
 }

@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::package_file::{PackageFile, Parts};
 use crate::printer::{Meter, count, escape, size};
 
+const DAMAGED: &str =
+    "the file was damaged or changed after it was signed: do not start it, get it again";
+
 /// Why a file is not a valid package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +28,7 @@ pub enum Refusal {
     /// A package of the base format, whose metadata is compressed.
     #[error("not a strict package: made by another builder; this version reads strict packages")]
     OtherBuilder,
-    /// A slot that cannot be decoded, for a reason that is not the package's.
+    /// A slot whose compressed stream is broken.
     #[error("slot {}: {detail}", escape(.slot))]
     Undecodable {
         /// Id of the slot.
@@ -50,9 +53,11 @@ impl Refusal {
         let error = match self {
             Refusal::Format(error) => error,
             Refusal::OtherBuilder => {
-                return Some("pack the application with `flavor pack`, or use the tool that made this package");
+                return Some(
+                    "pack the application with `flavor pack`, or use the tool that made this package",
+                );
             }
-            Refusal::Undecodable { .. } => return Some("free some memory and try again"),
+            Refusal::Undecodable { .. } => return Some(DAMAGED),
         };
         Some(match error {
             FormatError::Truncated { .. } | FormatError::CutShort { .. } => {
@@ -68,9 +73,11 @@ impl Refusal {
                 "if this was a package, it was changed after it was built: strip, upx, signing tools and text-mode \
                  transfers do that"
             }
-            FormatError::Version { .. } => "use the version of flavor that this package was made for",
+            FormatError::Version { .. } => {
+                "use the version of flavor that this package was made for"
+            }
             FormatError::Unsigned => "sign it with `flavor sign`, or get a signed package",
-            _ => "the file was damaged or changed after it was signed: do not start it, get it again",
+            _ => DAMAGED,
         })
     }
 }
@@ -189,10 +196,7 @@ pub struct Examination {
 }
 
 /// Checks every layer.
-pub fn examine(
-    file: &PackageFile,
-    meter: impl FnOnce(u64) -> Meter,
-) -> Result<Examination, Error> {
+pub fn examine(file: &PackageFile, meter: impl FnOnce(u64) -> Meter) -> Result<Examination, Error> {
     match open(file)? {
         Ok(package) => examine_inside(file, package, meter),
         Err(refusal) => Ok(Examination {
@@ -208,8 +212,7 @@ fn examine_inside(
     package: VerifiedPackage,
     meter: impl FnOnce(u64) -> Meter,
 ) -> Result<Examination, Error> {
-    // Every stored byte passes twice: once into its digest, once into its decoder.
-    let meter = meter(package.layout().trailer.start().saturating_mul(2));
+    let meter = meter(work(&package));
     let mut first = None;
     let mut keep = |result: Result<(), Refusal>| {
         let good = result.is_ok();
@@ -237,7 +240,7 @@ fn examine_inside(
     let (mut entries, mut faulty) = (0_u64, None);
     for (slot, range) in &whole {
         match contents::check(file, slot, *range, &meter)? {
-            Ok(listed) => entries = entries.saturating_add(listed),
+            Ok(listing) => entries = entries.saturating_add(listing.len()),
             Err(refusal) => {
                 faulty.get_or_insert(refusal);
             }
@@ -261,9 +264,25 @@ fn examine_inside(
     })
 }
 
+/// Bytes that a complete examination looks at: stored ones for digests, content from the decoders.
+pub fn work(package: &VerifiedPackage) -> u64 {
+    let content = content_size(package.metadata().slots.iter());
+    package.layout().trailer.start().saturating_add(content)
+}
+
+/// Bytes of content of these slots, as far as they say; a hostile package may say anything.
+pub fn content_size<'a>(slots: impl Iterator<Item = &'a Slot>) -> u64 {
+    slots.fold(0, |sum, slot| sum.saturating_add(slot.original_size))
+}
+
 fn passed_gate(file: &PackageFile, package: &VerifiedPackage) -> Vec<Check> {
     let metadata = package.metadata();
-    let container = format!("{}, {}, {}", metadata.format, metadata.profile, size(file.size()));
+    let container = format!(
+        "{}, {}, {}",
+        metadata.format,
+        metadata.profile,
+        size(file.size())
+    );
     let signature = format!("Ed25519, key {}", package.signer().fingerprint());
     let layout = "index, slot table and padding are what the metadata implies";
     vec![
@@ -306,7 +325,11 @@ pub fn stored_as(slot: &Slot) -> String {
     if slot.size == slot.original_size {
         format!("{}, {stored}", slot.operations)
     } else {
-        format!("{}, {stored} of {}", slot.operations, size(slot.original_size))
+        format!(
+            "{}, {stored} of {}",
+            slot.operations,
+            size(slot.original_size)
+        )
     }
 }
 
@@ -324,9 +347,8 @@ fn explain(file: &PackageFile, parts: &Parts, error: FormatError) -> Result<Refu
     if by_another {
         return Ok(Refusal::OtherBuilder);
     }
-    let diagnosed = psp_format::diagnose::diagnose(error, file.size(), |range| {
-        file.read(range).ok()
-    });
+    let diagnosed =
+        psp_format::diagnose::diagnose(error, file.size(), |range| file.read(range).ok());
     Ok(Refusal::Format(diagnosed))
 }
 
@@ -359,8 +381,13 @@ mod tests {
     fn members_of_other_builders() {
         let fixed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
         let with = |block: u8| is_compressed_member(&[&fixed[..], &[block]].concat());
-        assert_eq!([0, 1, 2, 3, 4, 5].map(with), [false, false, true, true, true, true]);
-        assert!(is_compressed_member(&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(with),
+            [false, false, true, true, true, true]
+        );
+        assert!(is_compressed_member(&[
+            0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, 0
+        ]));
         assert!(!is_compressed_member(&fixed));
         assert!(!is_compressed_member(b"{\"format\":1}"));
     }
