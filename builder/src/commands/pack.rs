@@ -106,9 +106,8 @@ fn signer(
         );
         return Ok(Some(PrivateKey::from_text_seed(seed)));
     }
-    let here = Path::new("");
     if let Some(name) = &signing.private_key {
-        return Ok(Some(keyring::private_key(name, here, printer)?));
+        return Ok(Some(keyring::private_key(name, printer)?));
     }
     let name: OsString = match project.sign.as_ref().map(|sign| &sign.key) {
         None => return Err(Error::NoSigningKey),
@@ -116,7 +115,7 @@ fn signer(
         Some(KeySource::Env(name)) => format!("env:{name}").into(),
         Some(KeySource::Command(_)) => return Err(Error::SigningProgram),
     };
-    Ok(Some(keyring::private_key(&name, here, printer)?))
+    Ok(Some(keyring::private_key(&name, printer)?))
 }
 
 /// The launcher that goes in front: a file, or the one that this program carries.
