@@ -71,7 +71,9 @@ pub enum Verb {
     #[command(before_help = "Example:\n  flavor pack --private-key flavor-signing.key")]
     Pack(PackArgs),
     /// Checks a package, layer by layer, and says who signed it
-    #[command(before_help = "Example:\n  flavor verify dist/app.psp --trusted-key flavor-signing.pub")]
+    #[command(
+        before_help = "Example:\n  flavor verify dist/app.psp --trusted-key flavor-signing.pub"
+    )]
     Verify(VerifyArgs),
     /// Shows what is in a package, without running or extracting it
     #[command(before_help = "Example:\n  flavor inspect dist/app.psp --files")]
@@ -122,7 +124,7 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
-    /// Zstandard level from 1 (fast) to 22 (small), for slots whose manifest entry names none
+    /// Zstandard level from 1 (fast) to 22 (small), instead of the levels in the manifest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
     /// Threads; without it, one for each processor

@@ -10,6 +10,9 @@ pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// `.config/flavor` below it holds this person's settings.
 pub const HOME: &str = "HOME";
 
+/// Seconds since 1970: the build time that `pack` signs, and the time of every packed file.
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// Every variable with its meaning, in the order of the documentation.
 pub const TABLE: &[(&str, &str)] = &[
     (
@@ -24,7 +27,14 @@ pub const TABLE: &[(&str, &str)] = &[
         HOME,
         "without the two above: the settings are in `.config/flavor` below it",
     ),
-    ("NO_COLOR", "when it is set and not empty, no colours with `--color auto`"),
+    (
+        SOURCE_DATE_EPOCH,
+        "seconds since 1970: the build time that `pack` signs, and the time of every packed file",
+    ),
+    (
+        "NO_COLOR",
+        "when it is set and not empty, no colours with `--color auto`",
+    ),
     ("CLICOLOR", "`0`: no colours with `--color auto`"),
     (
         "CLICOLOR_FORCE",

@@ -7,6 +7,8 @@ use psp_format::digest::Digest;
 
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
+use crate::manifest::ManifestError;
+use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
 use crate::printer::escape;
 
@@ -44,6 +46,29 @@ pub enum Error {
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// No package was built.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", shown(.path))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// `SOURCE_DATE_EPOCH` is no time.
+    #[error("SOURCE_DATE_EPOCH is {}, not a number of seconds since 1970", escape(.value))]
+    SourceDate {
+        /// Its value.
+        value: String,
+    },
+    /// The manifest names a program that signs.
+    #[error("signing with a program (`cmd:`) is not supported in this version")]
+    SigningProgram,
     /// Nothing says who signs.
     #[error("no key to sign with")]
     NoSigningKey,
@@ -104,6 +129,11 @@ impl Error {
                 "pack again with --unsigned to have it signed by another key".into()
             }
             Error::Key(error) => error.help(),
+            Error::Manifest(error) => error.help(),
+            Error::Pack(error) => error.help(),
+            Error::Read { .. } => "check the path and its permissions".into(),
+            Error::SourceDate { .. } => "set it to the time of the last commit (git log -1 --format=%ct), or unset it".into(),
+            Error::SigningProgram => "pack with --unsigned and sign with `flavor sign`, or give --private-key".into(),
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \
                                     `--private-key flavor-signing.key`; or pack with --unsigned and sign later"
                 .into(),

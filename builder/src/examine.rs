@@ -50,7 +50,9 @@ impl Refusal {
         let error = match self {
             Refusal::Format(error) => error,
             Refusal::OtherBuilder => {
-                return Some("pack the application with `flavor pack`, or use the tool that made this package");
+                return Some(
+                    "pack the application with `flavor pack`, or use the tool that made this package",
+                );
             }
             Refusal::Undecodable { .. } => return Some("free some memory and try again"),
         };
@@ -68,9 +70,13 @@ impl Refusal {
                 "if this was a package, it was changed after it was built: strip, upx, signing tools and text-mode \
                  transfers do that"
             }
-            FormatError::Version { .. } => "use the version of flavor that this package was made for",
+            FormatError::Version { .. } => {
+                "use the version of flavor that this package was made for"
+            }
             FormatError::Unsigned => "sign it with `flavor sign`, or get a signed package",
-            _ => "the file was damaged or changed after it was signed: do not start it, get it again",
+            _ => {
+                "the file was damaged or changed after it was signed: do not start it, get it again"
+            }
         })
     }
 }
@@ -189,10 +195,7 @@ pub struct Examination {
 }
 
 /// Checks every layer.
-pub fn examine(
-    file: &PackageFile,
-    meter: impl FnOnce(u64) -> Meter,
-) -> Result<Examination, Error> {
+pub fn examine(file: &PackageFile, meter: impl FnOnce(u64) -> Meter) -> Result<Examination, Error> {
     match open(file)? {
         Ok(package) => examine_inside(file, package, meter),
         Err(refusal) => Ok(Examination {
@@ -263,7 +266,12 @@ fn examine_inside(
 
 fn passed_gate(file: &PackageFile, package: &VerifiedPackage) -> Vec<Check> {
     let metadata = package.metadata();
-    let container = format!("{}, {}, {}", metadata.format, metadata.profile, size(file.size()));
+    let container = format!(
+        "{}, {}, {}",
+        metadata.format,
+        metadata.profile,
+        size(file.size())
+    );
     let signature = format!("Ed25519, key {}", package.signer().fingerprint());
     let layout = "index, slot table and padding are what the metadata implies";
     vec![
@@ -306,7 +314,11 @@ pub fn stored_as(slot: &Slot) -> String {
     if slot.size == slot.original_size {
         format!("{}, {stored}", slot.operations)
     } else {
-        format!("{}, {stored} of {}", slot.operations, size(slot.original_size))
+        format!(
+            "{}, {stored} of {}",
+            slot.operations,
+            size(slot.original_size)
+        )
     }
 }
 
@@ -324,9 +336,8 @@ fn explain(file: &PackageFile, parts: &Parts, error: FormatError) -> Result<Refu
     if by_another {
         return Ok(Refusal::OtherBuilder);
     }
-    let diagnosed = psp_format::diagnose::diagnose(error, file.size(), |range| {
-        file.read(range).ok()
-    });
+    let diagnosed =
+        psp_format::diagnose::diagnose(error, file.size(), |range| file.read(range).ok());
     Ok(Refusal::Format(diagnosed))
 }
 
@@ -359,8 +370,13 @@ mod tests {
     fn members_of_other_builders() {
         let fixed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
         let with = |block: u8| is_compressed_member(&[&fixed[..], &[block]].concat());
-        assert_eq!([0, 1, 2, 3, 4, 5].map(with), [false, false, true, true, true, true]);
-        assert!(is_compressed_member(&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(with),
+            [false, false, true, true, true, true]
+        );
+        assert!(is_compressed_member(&[
+            0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, 0
+        ]));
         assert!(!is_compressed_member(&fixed));
         assert!(!is_compressed_member(b"{\"format\":1}"));
     }

@@ -10,6 +10,9 @@ use clap::error::ErrorKind;
 use crate::cli::Cli;
 use crate::commands::{self, Answer, Done};
 use crate::error::Error;
+use crate::inputs::InputError;
+use crate::manifest::Problem;
+use crate::pack::PackError;
 use crate::printer::Printer;
 use crate::usage;
 
@@ -51,7 +54,10 @@ pub const TABLE: [(Code, &str); 7] = [
         Code::Refused,
         "`run` only: the start was refused or failed before the application began",
     ),
-    (Code::NotExecutable, "`run` only: the command cannot be executed"),
+    (
+        Code::NotExecutable,
+        "`run` only: the command cannot be executed",
+    ),
     (Code::NoCommand, "`run` only: the package lacks the command"),
 ];
 
@@ -120,7 +126,11 @@ fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let printer = Printer::plain(false);
-            printed(printer.out(&error.render().to_string()), Code::Done, &printer)
+            printed(
+                printer.out(&error.render().to_string()),
+                Code::Done,
+                &printer,
+            )
         }
         _ => {
             let usage = usage::explain(error);
@@ -136,7 +146,14 @@ pub fn of(error: &Error) -> Code {
     use crate::keyring::KeyError;
     match error {
         Error::Refused { .. } | Error::NotTrusted { .. } | Error::AlreadySigned { .. } => Code::No,
-        Error::NoSigningKey { .. }
+        Error::Pack(error) => of_pack(error),
+        Error::Manifest(error) => match *error.problem {
+            Problem::Unreadable { .. } => Code::Environment,
+            _ => Code::Usage,
+        },
+        Error::NoSigningKey
+        | Error::SigningProgram
+        | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
         | Error::BadKeyName { .. } => Code::Usage,
@@ -148,8 +165,26 @@ pub fn of(error: &Error) -> Code {
             | KeyError::Pem { .. }
             | KeyError::Writable { .. } => Code::Usage,
         },
-        Error::File(_) | Error::Write { .. } | Error::Stdout(_) | Error::Random(_) => {
+        Error::File(_)
+        | Error::Read { .. }
+        | Error::Write { .. }
+        | Error::Stdout(_)
+        | Error::Random(_) => Code::Environment,
+    }
+}
+
+fn of_pack(error: &PackError) -> Code {
+    match error {
+        PackError::Input { error, .. } | PackError::Content(error) => match error {
+            InputError::Unreadable { .. }
+            | InputError::Changed { .. }
+            | InputError::Vanished { .. }
+            | InputError::Spool { .. } => Code::Environment,
+            _ => Code::Usage,
+        },
+        PackError::Write { .. } | PackError::Compress(_) | PackError::Internal(_) => {
             Code::Environment
         }
+        _ => Code::Usage,
     }
 }

@@ -107,7 +107,8 @@ impl KeyError {
             }
             KeyError::Pem { fault, needed, .. } => pem_help(*fault, *needed).into(),
             KeyError::Writable { .. } => {
-                "give it to root or to yourself, and take write permission from everyone else".into()
+                "give it to root or to yourself, and take write permission from everyone else"
+                    .into()
             }
         }
     }
@@ -127,8 +128,12 @@ fn pem_help(fault: PemFault, needed: Half) -> &'static str {
         (PemFault::Label(Kind::Certificate), Half::Public) => {
             "take the key out of the certificate (openssl x509 -in CERT -pubkey -noout), if it is an Ed25519 key"
         }
-        (_, Half::Private) => "make an Ed25519 key with `flavor keygen`, or `openssl genpkey -algorithm ed25519`",
-        (_, Half::Public) => "give an Ed25519 public key as SPKI PEM, as `flavor keygen` writes it to NAME.pub",
+        (_, Half::Private) => {
+            "make an Ed25519 key with `flavor keygen`, or `openssl genpkey -algorithm ed25519`"
+        }
+        (_, Half::Public) => {
+            "give an Ed25519 public key as SPKI PEM, as `flavor keygen` writes it to NAME.pub"
+        }
     }
 }
 
@@ -139,7 +144,10 @@ pub fn private_key(name: &OsStr, base: &Path, printer: &Printer) -> Result<Priva
             let text = std::env::var(variable).map_err(|_| KeyError::NoVariable {
                 name: variable.to_owned(),
             })?;
-            (Zeroizing::new(text), format!("the variable {}", escape(variable)))
+            (
+                Zeroizing::new(text),
+                format!("the variable {}", escape(variable)),
+            )
         }
         None => {
             let path = base.join(name);
@@ -223,7 +231,8 @@ pub fn trust_directories(
     home: Option<OsString>,
     printer: &Printer,
 ) -> Vec<PathBuf> {
-    let value = |value: Option<OsString>| value.filter(|value| !value.is_empty()).map(PathBuf::from);
+    let value =
+        |value: Option<OsString>| value.filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = value(flavor_config_dir)
         .or_else(|| value(xdg_config_home).map(|dir| dir.join("flavor")))
         .or_else(|| value(home).map(|dir| dir.join(".config/flavor")));
@@ -231,7 +240,10 @@ pub fn trust_directories(
     match config {
         // A relative directory would let the working directory decide who is trusted.
         Some(dir) if dir.is_relative() => printer.warn(
-            &format!("the configuration directory {} is relative: it is not used", shown(&dir)),
+            &format!(
+                "the configuration directory {} is relative: it is not used",
+                shown(&dir)
+            ),
             Some("set FLAVOR_CONFIG_DIR to an absolute path"),
         ),
         Some(dir) => out.push(dir.join("trusted-keys")),
@@ -241,7 +253,8 @@ pub fn trust_directories(
 }
 
 fn load_directory(directory: &Path, printer: &Printer, keys: &mut Vec<TrustedKey>) {
-    let warn = |error: &KeyError| printer.warn(&format!("{error}: it is not used"), Some(&error.help()));
+    let warn =
+        |error: &KeyError| printer.warn(&format!("{error}: it is not used"), Some(&error.help()));
     let failed = |path: &Path, source| KeyError::Read {
         path: path.to_owned(),
         source,
@@ -260,7 +273,11 @@ fn load_directory(directory: &Path, printer: &Printer, keys: &mut Vec<TrustedKey
     };
     paths.retain(|path| path.extension() == Some(OsStr::new("pub")));
     paths.sort();
-    printer.detail(&format!("{}: {} trusted keys", shown(directory), paths.len()));
+    printer.detail(&format!(
+        "{}: {} trusted keys",
+        shown(directory),
+        paths.len()
+    ));
     for path in paths {
         let key = read_key_file(&path, OFlags::NOFOLLOW).and_then(|(text, data)| {
             check_owner(&path, &data)?;
@@ -407,7 +424,10 @@ mod tests {
         let _ = fs::write(&path, "-----BEGIN PRIVATE KEY-----");
         assert!(matches!(
             TrustStore::load(&[path], &[], &printer()),
-            Err(KeyError::Pem { fault: PemFault::Label(Kind::Private), .. })
+            Err(KeyError::Pem {
+                fault: PemFault::Label(Kind::Private),
+                ..
+            })
         ));
     }
 
@@ -420,8 +440,14 @@ mod tests {
             dirs
         };
         assert_eq!(dirs("/a", "/b", "/c"), [PathBuf::from("/a/trusted-keys")]);
-        assert_eq!(dirs("", "/b", "/c"), [PathBuf::from("/b/flavor/trusted-keys")]);
-        assert_eq!(dirs("-", "-", "/c"), [PathBuf::from("/c/.config/flavor/trusted-keys")]);
+        assert_eq!(
+            dirs("", "/b", "/c"),
+            [PathBuf::from("/b/flavor/trusted-keys")]
+        );
+        assert_eq!(
+            dirs("-", "-", "/c"),
+            [PathBuf::from("/c/.config/flavor/trusted-keys")]
+        );
         assert_eq!(dirs("-", "-", "-"), Vec::<PathBuf>::new());
         assert_eq!(dirs("a", "/b", "/c"), Vec::<PathBuf>::new());
     }

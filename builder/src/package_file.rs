@@ -93,7 +93,9 @@ impl PackageFile {
             .open(path)
             // A socket cannot be opened at all; its type says more than ENXIO.
             .or_else(|error| match std::fs::metadata(path) {
-                Ok(data) if irregular(data.file_type()).is_some() => Err(irregular_file(path, &data)),
+                Ok(data) if irregular(data.file_type()).is_some() => {
+                    Err(irregular_file(path, &data))
+                }
                 _ => Err(opening(error)),
             })?;
         let data = file.metadata().map_err(opening)?;
@@ -260,7 +262,10 @@ mod tests {
         }
         let missing = dir.path().join("missing\n");
         let text = PackageFile::open(&missing).map_or_else(|e| e.to_string(), |_| String::new());
-        assert!(text.ends_with("missing\\n: No such file or directory (os error 2)"), "{text}");
+        assert!(
+            text.ends_with("missing\\n: No such file or directory (os error 2)"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -270,7 +275,10 @@ mod tests {
         let package = PackageFile::open(file.path()).unwrap_or_else(|e| panic!("{e}"));
         let range = |start, len| Range::new(start, len).unwrap_or_else(|| panic!());
         assert!(package.read(range(1, 2)).is_ok_and(|bytes| bytes == b"bc"));
-        assert!(matches!(package.read(range(1, 3)), Err(FileError::Read { .. })));
+        assert!(matches!(
+            package.read(range(1, 3)),
+            Err(FileError::Read { .. })
+        ));
         let digest = package.digest(range(0, 3), &|_| {});
         assert!(digest.is_ok_and(|digest| digest == Digest::of(b"abc")));
         assert!(package.parts().is_ok_and(|parts| parts.found().is_err()));

@@ -301,15 +301,24 @@ mod tests {
 
     #[test]
     fn nothing_raw_reaches_a_terminal() {
-        assert_eq!(escape("a\u{1b}[31m\nb\u{202e}"), "a\\u{1b}[31m\\nb\\u{202e}");
+        assert_eq!(
+            escape("a\u{1b}[31m\nb\u{202e}"),
+            "a\\u{1b}[31m\\nb\\u{202e}"
+        );
         assert_eq!(escape("it's \"\u{e9}\" \\n"), "it's \"\u{e9}\" \\\\n");
         assert_eq!(escape_bytes(b"a\xff/\x07"), "a\\xff/\\u{7}");
     }
 
     #[test]
     fn progress() {
-        assert_eq!(progress_line("checking", 512, 1024), "checking  50% (512 bytes of 1.0 KiB)");
-        assert_eq!(progress_line("checking", 4, 2), "checking 100% (2 bytes of 2 bytes)");
+        assert_eq!(
+            progress_line("checking", 512, 1024),
+            "checking  50% (512 bytes of 1.0 KiB)"
+        );
+        assert_eq!(
+            progress_line("checking", 4, 2),
+            "checking 100% (2 bytes of 2 bytes)"
+        );
         assert_eq!(progress_line("packing", 2048, 0), "packing (2.0 KiB)");
     }
 }

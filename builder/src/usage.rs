@@ -21,8 +21,9 @@ pub fn explain(error: &clap::Error) -> Usage {
             let verb = context(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("no such verb: {verb}")
         }
-        ErrorKind::MissingSubcommand
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no verb is given".to_owned(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no verb is given".to_owned()
+        }
         ErrorKind::MissingRequiredArgument => format!("missing: {}", argument()),
         ErrorKind::ArgumentConflict => {
             let other = context(ContextKind::PriorArg).unwrap_or_default();
@@ -33,7 +34,9 @@ pub fn explain(error: &clap::Error) -> Usage {
             }
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => invalid_value(error, &argument()),
-        ErrorKind::NoEquals | ErrorKind::TooManyValues | ErrorKind::TooFewValues
+        ErrorKind::NoEquals
+        | ErrorKind::TooManyValues
+        | ErrorKind::TooFewValues
         | ErrorKind::WrongNumberOfValues => {
             format!("{} does not take this number of values", argument())
         }
@@ -48,9 +51,15 @@ pub fn explain(error: &clap::Error) -> Usage {
 }
 
 fn invalid_value(error: &clap::Error, argument: &str) -> String {
-    let value = error.get(ContextKind::InvalidValue).map(text).unwrap_or_default();
+    let value = error
+        .get(ContextKind::InvalidValue)
+        .map(text)
+        .unwrap_or_default();
     let reason = std::error::Error::source(error).map(ToString::to_string);
-    let allowed = error.get(ContextKind::ValidValue).map(text).filter(|text| !text.is_empty());
+    let allowed = error
+        .get(ContextKind::ValidValue)
+        .map(text)
+        .filter(|text| !text.is_empty());
     match (value.as_str(), allowed, reason) {
         ("", Some(allowed), _) => format!("{argument} needs a value: {allowed}"),
         ("", None, _) => format!("{argument} needs a value"),
@@ -80,7 +89,8 @@ fn verb_of(error: &clap::Error) -> Option<String> {
     };
     let usage = usage.to_string();
     let verb = usage.split_whitespace().nth(2)?;
-    let is_verb = verb.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !verb.starts_with('-');
+    let is_verb =
+        verb.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !verb.starts_with('-');
     is_verb.then(|| verb.to_owned())
 }
 
@@ -88,9 +98,11 @@ fn text(value: &ContextValue) -> String {
     use crate::printer::escape;
     match value {
         ContextValue::String(text) => escape(text),
-        ContextValue::Strings(texts) => {
-            texts.iter().map(|text| escape(text)).collect::<Vec<_>>().join(", ")
-        }
+        ContextValue::Strings(texts) => texts
+            .iter()
+            .map(|text| escape(text))
+            .collect::<Vec<_>>()
+            .join(", "),
         ContextValue::StyledStr(text) => escape(&text.to_string()),
         ContextValue::StyledStrs(texts) => {
             let texts: Vec<String> = texts.iter().map(|text| escape(&text.to_string())).collect();

@@ -90,7 +90,9 @@ fn check_free(into: &Into) -> Result<(), Error> {
         Ok(_) if into.force => Ok(()),
         Ok(_) => match fs::read_dir(out).map(|mut entries| entries.next().is_none()) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(exists("name another directory, or replace this one with --force")),
+            Ok(false) => Err(exists(
+                "name another directory, or replace this one with --force",
+            )),
             Err(source) => Err(write_error(out, source)),
         },
     }
@@ -151,7 +153,11 @@ impl Report for Extracted {
     fn text(&self) -> String {
         let slots: Vec<String> = self.slots.iter().map(|id| escape(id)).collect();
         let entries = count(self.entries, "entry", "entries");
-        format!("{}: {entries} of {}\n", shown(&self.directory), slots.join(", "))
+        format!(
+            "{}: {entries} of {}\n",
+            shown(&self.directory),
+            slots.join(", ")
+        )
     }
 
     fn json(&self) -> serde_json::Result<String> {

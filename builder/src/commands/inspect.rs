@@ -184,8 +184,10 @@ fn list_files(
     for ((slot, range), facts) in package.slots().zip(&mut inspection.slots) {
         examine::check_slot(file, package, slot, range, &meter)?.map_err(refused)?;
         let mut files = Vec::new();
-        contents::list(file, slot, range, &meter, &mut |entry| files.push(FileEntry::of(entry)))?
-            .map_err(refused)?;
+        contents::list(file, slot, range, &meter, &mut |entry| {
+            files.push(FileEntry::of(entry))
+        })?
+        .map_err(refused)?;
         facts.files = Some(files);
     }
     Ok(())
@@ -203,7 +205,8 @@ impl Inspection {
             file: FileFacts::of(file),
             signature: Signature {
                 good: true,
-                detail: "good; launcher and slots are not checked here, `flavor verify` does".into(),
+                detail: "good; launcher and slots are not checked here, `flavor verify` does"
+                    .into(),
             },
             package: Some(metadata.package.clone()),
             format: Some(Format {
@@ -355,7 +358,10 @@ impl Report for Inspection {
         }
         let mut page = Page::default();
         self.package_text(&mut page);
-        page.line("file", &format!("{}, {}", shown(&self.file.path), exact_size(self.file.size)));
+        page.line(
+            "file",
+            &format!("{}, {}", shown(&self.file.path), exact_size(self.file.size)),
+        );
         self.signature_text(&mut page);
         self.inside_text(&mut page);
         page.0
@@ -375,7 +381,10 @@ impl Inspection {
         let Some(package) = &self.package else {
             return;
         };
-        page.line("package", &format!("{} {}", escape(&package.name), escape(&package.version)));
+        page.line(
+            "package",
+            &format!("{} {}", escape(&package.name), escape(&package.version)),
+        );
         let authors = package.authors.join(", ");
         for (name, value) in [
             ("about", &package.description),
@@ -393,10 +402,17 @@ impl Inspection {
         let style = if self.signature.good { GOOD } else { BAD };
         let detail = &self.signature.detail;
         // Whether the signature is bad or the file not even that far is in the words behind.
-        let name = if self.signature.good { "signature" } else { "metadata" };
+        let name = if self.signature.good {
+            "signature"
+        } else {
+            "metadata"
+        };
         page.line(name, &format!("{style}{detail}{style:#}"));
         if let Some(signer) = &self.signer {
-            page.line("signer", &signer_text(signer.name.as_deref(), &signer.fingerprint));
+            page.line(
+                "signer",
+                &signer_text(signer.name.as_deref(), &signer.fingerprint),
+            );
         }
         if let Some(container) = &self.container {
             page.line("container", &container.text());
@@ -419,7 +435,12 @@ impl Inspection {
             page.line("built", &built);
         }
         if let Some(launcher) = &self.launcher {
-            let text = format!("{}, {}, {}", launcher.target, size(launcher.size), launcher.sha256);
+            let text = format!(
+                "{}, {}, {}",
+                launcher.target,
+                size(launcher.size),
+                launcher.sha256
+            );
             page.line("launcher", &text);
         }
         if let Some(policy) = &self.policy {
@@ -429,7 +450,10 @@ impl Inspection {
             page.heading("commands");
             for (name, command) in &self.commands {
                 let name = if name.is_empty() { "(default)" } else { name };
-                page.line(&format!("  {}", escape(name)), &escape(&quote_command(&command.argv)));
+                page.line(
+                    &format!("  {}", escape(name)),
+                    &escape(&quote_command(&command.argv)),
+                );
             }
             for command in &self.setup {
                 page.line("  (setup)", &escape(&quote_command(&command.argv)));
@@ -443,7 +467,16 @@ impl Inspection {
             return;
         }
         page.heading("slots");
-        let head = ["#", "id", "target", "operations", "stored", "content", "lifecycle", "purpose"];
+        let head = [
+            "#",
+            "id",
+            "target",
+            "operations",
+            "stored",
+            "content",
+            "lifecycle",
+            "purpose",
+        ];
         let mut rows = vec![head.map(str::to_owned)];
         rows.extend(self.slots.iter().map(|slot| {
             [
@@ -481,7 +514,8 @@ impl Inspection {
             value,
         } in lines
         {
-            page.0.push_str(&dump::columns(*offset, *size, field, value));
+            page.0
+                .push_str(&dump::columns(*offset, *size, field, value));
             page.0.push('\n');
         }
         page.0
@@ -510,7 +544,10 @@ fn policy_text(policy: &Policy) -> String {
         parts.push("refuses root".to_owned());
     }
     if policy.max_age_days > 0 {
-        parts.push(format!("runs for {} days after its build", policy.max_age_days));
+        parts.push(format!(
+            "runs for {} days after its build",
+            policy.max_age_days
+        ));
     }
     if !policy.require_env.is_empty() {
         parts.push(format!("needs {}", escape(&policy.require_env.join(", "))));
@@ -551,8 +588,11 @@ impl Page {
         }
         for row in rows {
             let cells = row.iter().zip(widths);
-            let line: Vec<String> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
-            self.0.push_str(&format!("  {}\n", line.join("  ").trim_end()));
+            let line: Vec<String> = cells
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            self.0
+                .push_str(&format!("  {}\n", line.join("  ").trim_end()));
         }
     }
 }

@@ -77,7 +77,9 @@ fn stage(dir: &Path, path: &Path, text: &[u8], mode: u32) -> Result<NamedTempFil
     let mut file = NamedTempFile::new_in(dir).map_err(failed)?;
     file.write_all(text).map_err(failed)?;
     let permissions = fs::Permissions::from_mode(mode);
-    file.as_file().set_permissions(permissions).map_err(failed)?;
+    file.as_file()
+        .set_permissions(permissions)
+        .map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     Ok(file)
 }

@@ -35,9 +35,9 @@ pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     root.build();
     let verbs = root.get_subcommands().cloned();
     let mut out = Vec::new();
-    for (name, command) in std::iter::once(("flavor".to_owned(), root.clone())).chain(
-        verbs.map(|verb| (format!("flavor-{}", verb.get_name()), verb)),
-    ) {
+    for (name, command) in std::iter::once(("flavor".to_owned(), root.clone()))
+        .chain(verbs.map(|verb| (format!("flavor-{}", verb.get_name()), verb)))
+    {
         let mut page = Vec::new();
         // The page's name is that of the file: `man flavor-verify`.
         let title = name.clone();

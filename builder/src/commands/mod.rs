@@ -6,6 +6,7 @@ mod extract;
 mod inspect;
 mod keygen;
 mod man;
+mod pack;
 mod sign;
 mod verify;
 
@@ -46,7 +47,8 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
-        Verb::Pack(_) | Verb::Run(_) => Err(Error::NoSigningKey),
+        Verb::Pack(args) => pack::pack(&args, printer).map(done),
+        Verb::Run(_) => Err(Error::NoSigningKey),
     }
 }
 
@@ -59,7 +61,11 @@ fn done(report: impl Report + 'static) -> Done {
 
 /// The keys that are trusted here: those named on the command line, and the host's own.
 fn trust_store(trusting: &Trusting, printer: &Printer) -> Result<TrustStore, Error> {
-    Ok(TrustStore::load(&trusting.trusted_keys, &host_trust(printer), printer)?)
+    Ok(TrustStore::load(
+        &trusting.trusted_keys,
+        &host_trust(printer),
+        printer,
+    )?)
 }
 
 fn host_trust(printer: &Printer) -> Vec<PathBuf> {

@@ -50,7 +50,9 @@ pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> 
 
     let trailer = trailer(&unsigned, &key);
     let start = unsigned.layout.trailer.start();
-    copy.as_file().write_all_at(&trailer, start).map_err(failed)?;
+    copy.as_file()
+        .write_all_at(&trailer, start)
+        .map_err(failed)?;
     copy.as_file().sync_all().map_err(failed)?;
     let package = examine::open(&file)?.map_err(|refusal| refused(&args.package, refusal))?;
     copy.persist(output).map_err(|error| failed(error.error))?;
@@ -63,7 +65,9 @@ pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> 
 
 /// A copy with the mode of the original, in the directory where it will be renamed.
 fn copy_beside(original: &PackageFile, output: &Path) -> io::Result<NamedTempFile> {
-    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = output
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let mut copy = NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))?;
     let mut from = original.file();
     from.rewind()?;
@@ -84,7 +88,12 @@ fn check_head(file: &PackageFile, named: &Path) -> Result<(Metadata, UnsignedPac
         }
     };
     let index = RawIndex::from_bytes(found.index);
-    if index.signature.iter().chain(&index.public_key).any(|&byte| byte != 0) {
+    if index
+        .signature
+        .iter()
+        .chain(&index.public_key)
+        .any(|&byte| byte != 0)
+    {
         return match PublicKey::from_bytes(&index.public_key) {
             Ok(signer) => Err(Error::AlreadySigned {
                 path: named.to_owned(),

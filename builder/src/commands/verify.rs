@@ -37,7 +37,11 @@ pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error
     let file = PackageFile::open(&args.package)?;
     let examination = examine(&file, |total| printer.meter("checking", total))?;
     let verdict = judge(examination, &trust);
-    let answer = match (verdict.valid, verdict.trusted, args.trusting.require_trusted) {
+    let answer = match (
+        verdict.valid,
+        verdict.trusted,
+        args.trusting.require_trusted,
+    ) {
         (true, Some(true), _) | (true, _, false) => Answer::Yes,
         _ => Answer::No,
     };
@@ -95,7 +99,10 @@ fn trust_check(valid: bool, known: bool, trust: &TrustStore, signer: Option<&Sig
         }
         (true, false) => {
             let keys = count(widen(trust.len()), "key", "keys");
-            (Status::Failed, format!("not among the {keys} that are trusted here"))
+            (
+                Status::Failed,
+                format!("not among the {keys} that are trusted here"),
+            )
         }
     };
     Check::new("trust", status, detail)
@@ -142,7 +149,10 @@ fn lines(checks: &[Check]) -> String {
             Status::Failed => (BAD, "FAILED"),
             Status::Skipped => (WARN, "not checked"),
         };
-        let line = format!("{:<width$}  {style}{status:<11}{style:#}  {}", check.name, check.detail);
+        let line = format!(
+            "{:<width$}  {style}{status:<11}{style:#}  {}",
+            check.name, check.detail
+        );
         out.push_str(line.trim_end());
         out.push('\n');
     }
