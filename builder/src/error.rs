@@ -63,10 +63,10 @@ pub enum Error {
     },
     /// The manifest is wrong.
     #[error(transparent)]
-    Manifest(ManifestError),
+    Manifest(#[from] ManifestError),
     /// No package was built.
     #[error(transparent)]
-    Pack(PackError),
+    Pack(#[from] PackError),
     /// A slot was not extracted.
     #[error(transparent)]
     Extract(ExtractError),

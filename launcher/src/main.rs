@@ -4,8 +4,11 @@
 #![no_main]
 
 use psp_format::diagnose::LAUNCHER_MARK;
-use psp_launcher::sys::Process;
+use psp_launcher::sys::{Arena, Process};
 use psp_launcher::{report, start};
+
+#[global_allocator]
+static MEMORY: Arena = Arena;
 
 psp_launcher::entry!(main_of_stub);
 

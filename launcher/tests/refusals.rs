@@ -164,6 +164,22 @@ fn setup_commands() {
     let second = place.run::<&str>(&path, &[]);
     assert_eq!((second.stdout, second.stderr), (b"x\n".to_vec(), vec![]));
 
+    // A caller that ignores SIGCHLD hides no failure.
+    let path = place.package("q.psp", app, |m| m.setup = vec![setup(&["/bin/false"])]);
+    let ignoring = place.sh(&format!(
+        "exec env --ignore-signal=CHLD '{}'",
+        path.display()
+    ));
+    assert_eq!(ignoring.status.code(), Some(125));
+    let mut nowhere = good.clone();
+    nowhere.cwd = Some("none".into());
+    let path = place.package("q.psp", app, |m| m.setup = vec![nowhere]);
+    assert_refused(
+        &place.run::<&str>(&path, &[]),
+        125,
+        &["cannot enter the directory"],
+    );
+
     for (argv, part) in [
         (
             ["/bin/sh", "-c", "exit 3"],

@@ -62,9 +62,10 @@ def decode_frame(frame, original):
     """Content of a frame of raw and RLE blocks (RFC 8878, 3.1.1)."""
     need(frame[:4] == bytes.fromhex("28b52ffd") and len(frame) > 5, "no Zstandard frame (M63)")
     flags = frame[4]
-    single, checksum, size_flag = flags & 0x20, flags & 0x04, flags >> 6
+    single, size_flag = flags & 0x20, flags >> 6
     need(not flags & 0x08, "reserved bit of the frame header (M63)")
     need(not flags & 0x03, "a dictionary (M63)")
+    need(not flags & 0x04, "a checksum (M63)")
     place, window = 5, None
     if not single:
         base = 1 << (10 + (frame[place] >> 3))
@@ -91,8 +92,7 @@ def decode_frame(frame, original):
         place, total = place + len(stored), total + size
         need(total <= original, "frame gives more than its size (M63)")
     need(total == original, "frame gives less than its size (M63)")
-    # The checksum, where there is one, is XXH64, which the standard library does not have.
-    need(place + (4 if checksum else 0) == len(frame), "bytes after the frame (M63)")
+    need(place == len(frame), "bytes after the frame (M63)")
     return b"".join(blocks)
 
 

@@ -125,7 +125,7 @@ fn decode_error(slot: &Slot, frame: usize, detail: &str) -> ExtractError {
     frame_error(slot, FrameFault::Decode { frame, detail })
 }
 
-/// M63: no dictionary, and a window of at most 8 MiB (RFC 8878, 3.1.1.1).
+/// M63: no dictionary, no checksum, and a window of at most 8 MiB (RFC 8878, 3.1.1.1).
 ///
 /// The decoder has the same limit, but does not apply it to frames that it can decode in one step.
 fn check_header(frame: &[u8]) -> Result<(), &'static str> {
@@ -135,6 +135,10 @@ fn check_header(frame: &[u8]) -> Result<(), &'static str> {
     let (descriptor, rest) = rest.split_first().ok_or("truncated header")?;
     if descriptor & 3 != 0 {
         return Err("needs a dictionary");
+    }
+    if descriptor & 4 != 0 {
+        // The signed digest of the stored bytes says more, and has been compared.
+        return Err("has a checksum");
     }
     let window = if descriptor & 0x20 == 0 {
         let byte = u64::from(*rest.first().ok_or("truncated header")?);
@@ -179,6 +183,7 @@ mod tests {
         assert!(header(&[0xe0, 0, 0, 0, 0, 0, 0, 0, 1]).is_err(), "2^56");
         assert!(header(&[0x60, 0xff, 0xff]).is_ok());
         assert!(header(&[1, 0, 7]).is_err(), "dictionary");
+        assert!(header(&[4, 0]).is_err(), "checksum");
         assert!(header(&[]).is_err());
         assert!(check_header(&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]).is_err());
     }

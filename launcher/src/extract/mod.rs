@@ -306,7 +306,9 @@ impl Work<'_> {
             })?;
         }
         let fault = FrameFault::Boundary { frame: first };
+        // A run of the end alone begins with no entry; only the run that is the whole archive may hold none.
         walk.finish(is_last)?
+            .filter(|part| first == 0 || !part.is_empty())
             .ok_or_else(|| frame_error(self.slot, fault))
     }
 

@@ -177,9 +177,14 @@ fn open_or_make(
 fn make_directory(at: BorrowedFd<'_>, name: &[u8], mode: u32, umask: Umask) -> Result<(), Errno> {
     let bits = Mode::from_raw_mode(mode);
     match rustix::fs::mkdirat(at, name, bits) {
-        Ok(()) if !umask.takes_from(mode) => Ok(()),
+        Ok(()) if umask.takes_from(mode) => rustix::fs::chmodat(at, name, bits, AtFlags::empty()),
+        Ok(()) => Ok(()),
         Err(Errno::EXIST) if mode == OWNER_BITS => Ok(()),
-        Ok(()) | Err(Errno::EXIST) => rustix::fs::chmodat(at, name, bits, AtFlags::empty()),
+        // What is there may be a link, whose target is nobody's business: a handle is needed.
+        Err(Errno::EXIST) => {
+            let directory = rustix::fs::openat(at, name, DIRECTORY, Mode::empty())?;
+            rustix::fs::fchmod(&directory, bits)
+        }
         Err(error) => Err(error),
     }
 }

@@ -85,7 +85,7 @@ pub fn find_ready(
     boot: &BootId,
     dev: bool,
 ) -> Option<(Store, Workenv)> {
-    let uid = rustix::process::geteuid().as_raw();
+    let uid = crate::sys::effective_uid();
     let name = env_name(package, dev);
     candidates.iter().find_map(|candidate| {
         let (root, stat) = probe::open_quickly(&candidate.path, uid)?;
@@ -128,7 +128,7 @@ impl Store {
         candidates: &[Candidate],
         needed: &dyn Fn(&Store) -> u64,
     ) -> Result<Store, StoreError> {
-        let uid = rustix::process::geteuid().as_raw();
+        let uid = crate::sys::effective_uid();
         let mut rejected = Vec::new();
         for candidate in candidates {
             let opened = probe::open_fully(&candidate.path, uid).and_then(|root| {

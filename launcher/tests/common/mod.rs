@@ -20,12 +20,12 @@ use psp_format::signature::PrivateKey;
 use psp_launcher::plan::{ARCH, OS, PLATFORM};
 
 /// What cannot happen in a test that works.
-pub fn must<T, E: core::fmt::Display>(result: Result<T, E>) -> T {
+pub(crate) fn must<T, E: core::fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A directory with a home, and with everything that a test starts in it.
-pub struct Place {
+pub(crate) struct Place {
     dir: tempfile::TempDir,
 }
 
@@ -38,17 +38,17 @@ impl Default for Place {
 }
 
 impl Place {
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a package whose application is a shell script.
-    pub fn script(&self, name: impl AsRef<Path>, script: &str) -> PathBuf {
+    pub(crate) fn script(&self, name: impl AsRef<Path>, script: &str) -> PathBuf {
         self.package(name, script, |_| {})
     }
 
     /// The same, with other metadata.
-    pub fn package(
+    pub(crate) fn package(
         &self,
         name: impl AsRef<Path>,
         script: &str,
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// A command with an empty environment but for `PATH` and a home of its own.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -73,18 +73,18 @@ impl Place {
     }
 
     /// Starts a program with these arguments and waits for it.
-    pub fn run<A: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[A]) -> Output {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[A]) -> Output {
         output(self.command(program).args(args))
     }
 
     /// Runs a shell script.
-    pub fn sh(&self, script: &str) -> Output {
+    pub(crate) fn sh(&self, script: &str) -> Output {
         self.run("/bin/sh", &["-c", script])
     }
 }
 
 /// Waits for a program. Another thread that starts one may hold the file that this thread has just written.
-pub fn output(command: &mut Command) -> Output {
+pub(crate) fn output(command: &mut Command) -> Output {
     for _ in 0..100 {
         match command.output() {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
@@ -97,7 +97,7 @@ pub fn output(command: &mut Command) -> Output {
 }
 
 /// Starts a program, likewise.
-pub fn spawn(command: &mut Command) -> Child {
+pub(crate) fn spawn(command: &mut Command) -> Child {
     for _ in 0..100 {
         match command.spawn() {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
@@ -109,7 +109,7 @@ pub fn spawn(command: &mut Command) -> Child {
     panic!("the file stays busy")
 }
 
-pub fn write_executable(path: &Path, bytes: &[u8]) {
+pub(crate) fn write_executable(path: &Path, bytes: &[u8]) {
     must(std::fs::write(path, bytes));
     must(std::fs::set_permissions(
         path,
@@ -118,14 +118,14 @@ pub fn write_executable(path: &Path, bytes: &[u8]) {
 }
 
 /// The standard output of a program that ended well, as text.
-pub fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{:?}: {stderr}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Asserts that a start failed with this code and a message with these parts, and wrote nothing to standard output.
-pub fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
+pub(crate) fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     for part in parts {
@@ -139,13 +139,15 @@ pub fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
     assert!(output.stdout.is_empty());
 }
 
-/// The launcher.
-pub fn stub() -> Vec<u8> {
-    must(std::fs::read(env!("CARGO_BIN_EXE_psp-stub")))
+/// The launcher: the one that cargo has just built, or `FLAVOR_TEST_STUB`, so that the small static one can be tried.
+pub(crate) fn stub() -> Vec<u8> {
+    let built = env!("CARGO_BIN_EXE_psp-stub").into();
+    let path = std::env::var_os("FLAVOR_TEST_STUB").unwrap_or(built);
+    must(std::fs::read(path))
 }
 
 /// The bytes of a package with these files, whose default command is `{workenv}/bin/app`.
-pub fn package(files: &[(&str, &[u8])], change: impl FnOnce(&mut Metadata)) -> Vec<u8> {
+pub(crate) fn package(files: &[(&str, &[u8])], change: impl FnOnce(&mut Metadata)) -> Vec<u8> {
     let stub = stub();
     let slots = files.iter().zip(slot_ids(files.len()));
     let mut metadata = Metadata {

@@ -369,6 +369,17 @@ fn frame_bodies(catalog: &mut Catalog) {
         bytes
     };
     body(
+        "frame-checksum",
+        "84",
+        "a checksum of the content, and it is right",
+        edited(|bytes| {
+            bytes[4] |= 0x04;
+            // The low half of XXH64 of `some content`.
+            bytes.extend_from_slice(&[0x37, 0x04, 0xEB, 0x29]);
+        }),
+        content.len(),
+    );
+    body(
         "frame-magic",
         "84",
         "no Zstandard frame",
