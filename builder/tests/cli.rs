@@ -16,6 +16,10 @@ fn transcripts() -> Result<(), Box<dyn std::error::Error>> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cmd");
     trycmd::TestCases::new()
         .env("FLAVOR_CONFIG_DIR", "/nonexistent")
+        .env(
+            "FLAVOR_CACHE",
+            dir.path().join("cache").display().to_string(),
+        )
         .env("NO_COLOR", "1")
         .env("TEST_KEY", std::fs::read_to_string("test.key")?)
         .case(cases.join("*.trycmd"))
