@@ -9,8 +9,7 @@ pub const FLAVOR_CONFIG_DIR: &str = "FLAVOR_CONFIG_DIR";
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// `.config/flavor` below it holds this person's settings.
 pub const HOME: &str = "HOME";
-
-/// Seconds since 1970: the build time that `pack` signs, and the time of every packed file.
+/// The time that a build signs, in Unix seconds.
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Every variable with its meaning, in the order of the documentation.
@@ -29,7 +28,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ),
     (
         SOURCE_DATE_EPOCH,
-        "seconds since 1970: the build time that `pack` signs, and the time of every packed file",
+        "`pack`: the build time to sign and the time of every file, in seconds since 1970; without it no build time is signed",
     ),
     (
         "NO_COLOR",

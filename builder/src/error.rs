@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use psp_format::digest::Digest;
+use psp_launcher::extract::ExtractError;
+use psp_launcher::start::StartError;
 
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
@@ -46,32 +48,33 @@ pub enum Error {
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The manifest cannot be used.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// No package was built.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// A file cannot be read.
-    #[error("cannot read {}: {source}", shown(.path))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    /// Nothing says who signs.
+    #[error("no key to sign with")]
+    NoSigningKey,
+    /// The manifest names a program that signs.
+    #[error("the manifest's [sign] key is a program, which this version does not run")]
+    SigningProgram,
     /// `SOURCE_DATE_EPOCH` is no time.
     #[error("SOURCE_DATE_EPOCH is {}, not a number of seconds since 1970", escape(.value))]
     SourceDate {
         /// Its value.
         value: String,
     },
-    /// The manifest names a program that signs.
-    #[error("signing with a program (`cmd:`) is not supported in this version")]
-    SigningProgram,
-    /// Nothing says who signs.
-    #[error("no key to sign with")]
-    NoSigningKey,
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(ManifestError),
+    /// No package was built.
+    #[error(transparent)]
+    Pack(PackError),
+    /// A slot was not extracted.
+    #[error(transparent)]
+    Extract(ExtractError),
+    /// The launcher's library did not start the package.
+    #[error(transparent)]
+    Start(StartError),
+    /// `run` did not start a package, for whatever reason.
+    #[error(transparent)]
+    NotStarted(Box<Error>),
     /// The package has no such slot.
     #[error("{} has no slot {}", shown(.path), escape(.wanted))]
     NoSlot {
@@ -129,14 +132,18 @@ impl Error {
                 "pack again with --unsigned to have it signed by another key".into()
             }
             Error::Key(error) => error.help(),
-            Error::Manifest(error) => error.help(),
-            Error::Pack(error) => error.help(),
-            Error::Read { .. } => "check the path and its permissions".into(),
-            Error::SourceDate { .. } => "set it to the time of the last commit (git log -1 --format=%ct), or unset it".into(),
-            Error::SigningProgram => "pack with --unsigned and sign with `flavor sign`, or give --private-key".into(),
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \
                                     `--private-key flavor-signing.key`; or pack with --unsigned and sign later"
                 .into(),
+            Error::SigningProgram => {
+                "write the package with --unsigned and sign it with `flavor sign`, or name a key file or env:NAME".into()
+            }
+            Error::SourceDate { .. } => "unset it, or set it to a number such as 1700000000".into(),
+            Error::Manifest(error) => error.help(),
+            Error::Pack(error) => error.help(),
+            Error::Extract(error) => extract_help(error).into(),
+            Error::Start(error) => error.help().into(),
+            Error::NotStarted(error) => return error.help(),
             Error::NoSlot { known, .. } => {
                 let known: Vec<String> = known.iter().map(|id| escape(id)).collect();
                 match known.len() {
@@ -156,5 +163,13 @@ impl Error {
             Error::Stdout(_) => "check where the output goes".into(),
             Error::Random(_) => return None,
         })
+    }
+}
+
+/// The library's own words are for starts, where the cache is what can be changed.
+fn extract_help(error: &ExtractError) -> &'static str {
+    match error {
+        ExtractError::Write { .. } => "free some space or memory, or extract to another place",
+        other => other.help(),
     }
 }

@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::package_file::{PackageFile, Parts};
 use crate::printer::{Meter, count, escape, size};
 
+const DAMAGED: &str =
+    "the file was damaged or changed after it was signed: do not start it, get it again";
+
 /// Why a file is not a valid package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +28,7 @@ pub enum Refusal {
     /// A package of the base format, whose metadata is compressed.
     #[error("not a strict package: made by another builder; this version reads strict packages")]
     OtherBuilder,
-    /// A slot that cannot be decoded, for a reason that is not the package's.
+    /// A slot whose compressed stream is broken.
     #[error("slot {}: {detail}", escape(.slot))]
     Undecodable {
         /// Id of the slot.
@@ -54,7 +57,7 @@ impl Refusal {
                     "pack the application with `flavor pack`, or use the tool that made this package",
                 );
             }
-            Refusal::Undecodable { .. } => return Some("free some memory and try again"),
+            Refusal::Undecodable { .. } => return Some(DAMAGED),
         };
         Some(match error {
             FormatError::Truncated { .. } | FormatError::CutShort { .. } => {
@@ -74,9 +77,7 @@ impl Refusal {
                 "use the version of flavor that this package was made for"
             }
             FormatError::Unsigned => "sign it with `flavor sign`, or get a signed package",
-            _ => {
-                "the file was damaged or changed after it was signed: do not start it, get it again"
-            }
+            _ => DAMAGED,
         })
     }
 }
@@ -211,8 +212,7 @@ fn examine_inside(
     package: VerifiedPackage,
     meter: impl FnOnce(u64) -> Meter,
 ) -> Result<Examination, Error> {
-    // Every stored byte passes twice: once into its digest, once into its decoder.
-    let meter = meter(package.layout().trailer.start().saturating_mul(2));
+    let meter = meter(work(&package));
     let mut first = None;
     let mut keep = |result: Result<(), Refusal>| {
         let good = result.is_ok();
@@ -240,7 +240,7 @@ fn examine_inside(
     let (mut entries, mut faulty) = (0_u64, None);
     for (slot, range) in &whole {
         match contents::check(file, slot, *range, &meter)? {
-            Ok(listed) => entries = entries.saturating_add(listed),
+            Ok(listing) => entries = entries.saturating_add(listing.len()),
             Err(refusal) => {
                 faulty.get_or_insert(refusal);
             }
@@ -262,6 +262,17 @@ fn examine_inside(
         refusal: first,
         package: Some(package),
     })
+}
+
+/// Bytes that a complete examination looks at: stored ones for digests, content from the decoders.
+pub fn work(package: &VerifiedPackage) -> u64 {
+    let content = content_size(package.metadata().slots.iter());
+    package.layout().trailer.start().saturating_add(content)
+}
+
+/// Bytes of content of these slots, as far as they say; a hostile package may say anything.
+pub fn content_size<'a>(slots: impl Iterator<Item = &'a Slot>) -> u64 {
+    slots.fold(0, |sum, slot| sum.saturating_add(slot.original_size))
 }
 
 fn passed_gate(file: &PackageFile, package: &VerifiedPackage) -> Vec<Check> {

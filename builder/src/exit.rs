@@ -11,7 +11,8 @@ use crate::cli::Cli;
 use crate::commands::{self, Answer, Done};
 use crate::error::Error;
 use crate::inputs::InputError;
-use crate::manifest::Problem;
+use crate::keyring::KeyError;
+use crate::manifest::{ManifestError, Problem};
 use crate::pack::PackError;
 use crate::printer::Printer;
 use crate::usage;
@@ -143,14 +144,8 @@ fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
 
 /// The code for an error.
 pub fn of(error: &Error) -> Code {
-    use crate::keyring::KeyError;
     match error {
         Error::Refused { .. } | Error::NotTrusted { .. } | Error::AlreadySigned { .. } => Code::No,
-        Error::Pack(error) => of_pack(error),
-        Error::Manifest(error) => match *error.problem {
-            Problem::Unreadable { .. } => Code::Environment,
-            _ => Code::Usage,
-        },
         Error::NoSigningKey
         | Error::SigningProgram
         | Error::SourceDate { .. }
@@ -165,16 +160,36 @@ pub fn of(error: &Error) -> Code {
             | KeyError::Pem { .. }
             | KeyError::Writable { .. } => Code::Usage,
         },
+        Error::Manifest(error) => of_manifest(error),
+        Error::Pack(error) => of_pack(error),
         Error::File(_)
-        | Error::Read { .. }
+        | Error::Extract(_)
         | Error::Write { .. }
         | Error::Stdout(_)
         | Error::Random(_) => Code::Environment,
+        Error::Start(error) => match error.exit_code() {
+            126 => Code::NotExecutable,
+            127 => Code::NoCommand,
+            _ => Code::Refused,
+        },
+        // Whatever the reason: the application has not begun, and 0 to 124 are its own codes.
+        Error::NotStarted(error) => match of(error) {
+            code @ (Code::NotExecutable | Code::NoCommand) => code,
+            _ => Code::Refused,
+        },
+    }
+}
+
+fn of_manifest(error: &ManifestError) -> Code {
+    match *error.problem {
+        Problem::Unreadable { .. } => Code::Environment,
+        _ => Code::Usage,
     }
 }
 
 fn of_pack(error: &PackError) -> Code {
     match error {
+        PackError::Manifest(error) => of_manifest(error),
         PackError::Input { error, .. } | PackError::Content(error) => match error {
             InputError::Unreadable { .. }
             | InputError::Changed { .. }

@@ -371,7 +371,12 @@ mod tests {
     use super::*;
 
     fn printer() -> Printer {
-        Printer::plain(true)
+        let global = crate::cli::Global {
+            quiet: true,
+            verbose: false,
+            color: crate::cli::Color::Never,
+        };
+        Printer::new(global, false)
     }
 
     fn pem(seed: &str) -> String {

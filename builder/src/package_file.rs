@@ -3,16 +3,15 @@
 //! Nothing is mapped: a file that another program cuts while it is being read gives an error, not a signal, and memory
 //! stays the same whatever the size of the package.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 
 use psp_format::digest::{Digest, Hasher};
 use psp_format::locate::{Found, Located, locate};
 use psp_format::range::{Range, widen};
-use rustix::fs::OFlags;
+use psp_launcher::source::{self, SourceError};
 
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
@@ -38,12 +37,12 @@ pub enum FileError {
         kind: &'static str,
     },
     /// Bytes that should be there cannot be read.
-    #[error("cannot read {} bytes at offset {} of {}: {source}", .range.len(), .range.start(), shown(.path))]
+    #[error("cannot read {} at offset {offset}: {source}", shown(.path))]
     Read {
         /// The file.
         path: PathBuf,
-        /// The bytes.
-        range: Range,
+        /// Where.
+        offset: u64,
         /// What the system says.
         source: io::Error,
     },
@@ -71,69 +70,57 @@ pub(crate) fn irregular(kind: std::fs::FileType) -> Option<&'static str> {
     }
 }
 
-/// An open package.
+/// An open package: everything is read through one handle, whatever happens to the name.
 #[derive(Debug)]
-pub struct PackageFile {
-    path: PathBuf,
-    file: File,
-    size: u64,
-}
+pub struct PackageFile(source::PackageFile);
 
 impl PackageFile {
-    /// Opens a regular file. Anything else is refused at once: opening a FIFO does not wait for its writer.
+    /// Opens a regular file. Anything else is refused at once: nothing waits for the writer of a FIFO.
     pub fn open(path: &Path) -> Result<PackageFile, FileError> {
-        let opening = |source| FileError::Open {
-            path: path.to_owned(),
-            source,
-        };
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-            .open(path)
-            // A socket cannot be opened at all; its type says more than ENXIO.
-            .or_else(|error| match std::fs::metadata(path) {
-                Ok(data) if irregular(data.file_type()).is_some() => {
-                    Err(irregular_file(path, &data))
-                }
-                _ => Err(opening(error)),
-            })?;
-        let data = file.metadata().map_err(opening)?;
-        if irregular(data.file_type()).is_some() {
-            return Err(irregular_file(path, &data));
-        }
-        Ok(PackageFile {
-            path: path.to_owned(),
-            file,
-            size: data.len(),
+        let opened = source::PackageFile::named(path);
+        opened.map(PackageFile).map_err(|error| match error {
+            SourceError::NotAFile { path, kind } => FileError::NotRegular { path, kind },
+            SourceError::Open { path, reason } => FileError::Open {
+                path,
+                source: reason.into(),
+            },
+            other => FileError::Open {
+                path: path.to_owned(),
+                source: io::Error::other(other),
+            },
         })
     }
 
     /// The path that it was opened by.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// The open file.
     pub fn file(&self) -> &File {
-        &self.file
+        self.0.file()
+    }
+
+    /// The same handle, for the launcher's library.
+    pub fn as_source(&self) -> &source::PackageFile {
+        &self.0
     }
 
     /// Size when it was opened.
     pub fn size(&self) -> u64 {
-        self.size
+        self.0.size()
     }
 
     /// Reads a range that is known to be bounded.
     pub fn read(&self, range: Range) -> Result<Vec<u8>, FileError> {
         let len = usize::try_from(range.len()).map_err(|_| {
             let kind = io::ErrorKind::FileTooLarge;
-            self.reading(range, kind.into())
+            self.reading(range.start(), kind.into())
         })?;
         let mut bytes = vec![0; len];
-        self.file
+        self.file()
             .read_exact_at(&mut bytes, range.start())
-            .map_err(|source| self.reading(range, source))?;
+            .map_err(|source| self.reading(range.start(), source))?;
         Ok(bytes)
     }
 
@@ -145,9 +132,9 @@ impl PackageFile {
         while at < range.end() {
             let left = usize::try_from(range.end().saturating_sub(at)).unwrap_or(CHUNK);
             let (piece, _) = buffer.split_at_mut(left.min(CHUNK));
-            self.file
+            self.file()
                 .read_exact_at(piece, at)
-                .map_err(|source| self.reading(range, source))?;
+                .map_err(|source| self.reading(at, source))?;
             hasher.update(piece);
             at = at.saturating_add(widen(piece.len()));
             progress(widen(piece.len()));
@@ -158,7 +145,7 @@ impl PackageFile {
     /// Reads what verification looks at, as far as the file has it.
     pub fn parts(&self) -> Result<Parts, FileError> {
         let mut parts = Parts {
-            size: self.size,
+            size: self.size(),
             trailer: None,
             head: None,
         };
@@ -175,19 +162,13 @@ impl PackageFile {
         Ok(parts)
     }
 
-    fn reading(&self, range: Range, source: io::Error) -> FileError {
+    /// The error for a fault of reading at `offset`.
+    pub(crate) fn reading(&self, offset: u64, source: io::Error) -> FileError {
         FileError::Read {
-            path: self.path.clone(),
-            range,
+            path: self.path().to_owned(),
+            offset,
             source,
         }
-    }
-}
-
-fn irregular_file(path: &Path, data: &std::fs::Metadata) -> FileError {
-    FileError::NotRegular {
-        path: path.to_owned(),
-        kind: irregular(data.file_type()).unwrap_or("a file of unknown type"),
     }
 }
 
@@ -222,18 +203,6 @@ impl Parts {
     /// The last bytes of the file, as many as a trailer has.
     pub fn trailer(&self) -> Option<&[u8]> {
         self.trailer.as_deref()
-    }
-}
-
-/// Adds up what was read, for progress that several ranges share.
-#[derive(Debug, Default)]
-pub struct Counter(Cell<u64>);
-
-impl Counter {
-    /// Adds `n` and returns the sum.
-    pub fn add(&self, n: u64) -> u64 {
-        self.0.set(self.0.get().saturating_add(n));
-        self.0.get()
     }
 }
 

@@ -57,14 +57,15 @@ fn extract(
 ) -> Result<Extracted, Error> {
     // Refused before a large package is read; renaming looks again.
     check_free(into)?;
-    let package = examine::require(file, &wanted, |total| printer.meter("checking", total))?;
+    // Slots are compared with their digests while they are extracted, before a decoder sees them.
+    let package = examine::require(file, |_| false, |total| printer.meter("checking", total))?;
     let staging = Staging::beside(&into.out)?;
     let chosen: Vec<_> = package.slots().filter(|(slot, _)| wanted(slot)).collect();
-    let total = chosen.iter().map(|(slot, _)| slot.original_size).sum();
+    let total = examine::content_size(chosen.iter().map(|(slot, _)| *slot));
     let meter = printer.meter("extracting", total);
     let mut entries = 0_u64;
     for (slot, range) in &chosen {
-        let made = contents::extract(file, slot, *range, &staging.tree, &into.out, &meter)?;
+        let made = contents::extract(file, &package, slot, *range, &staging.tree, &meter)?;
         entries = entries.saturating_add(made);
     }
     drop(meter);

@@ -179,16 +179,16 @@ fn list_files(
         path: file.path().to_owned(),
         refusal,
     };
-    let total = package.layout().trailer.start().saturating_mul(2);
-    let meter: Meter = printer.meter("reading", total);
+    let meter: Meter = printer.meter("reading", examine::work(package));
     for ((slot, range), facts) in package.slots().zip(&mut inspection.slots) {
         examine::check_slot(file, package, slot, range, &meter)?.map_err(refused)?;
-        let mut files = Vec::new();
-        contents::list(file, slot, range, &meter, &mut |entry| {
-            files.push(FileEntry::of(entry))
-        })?
-        .map_err(refused)?;
-        facts.files = Some(files);
+        let listing = contents::check(file, slot, range, &meter)?.map_err(refused)?;
+        facts.files = Some(
+            listing
+                .entries()
+                .map(|entry| FileEntry::of(&entry))
+                .collect(),
+        );
     }
     Ok(())
 }

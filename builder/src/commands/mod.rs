@@ -7,6 +7,7 @@ mod inspect;
 mod keygen;
 mod man;
 mod pack;
+mod run;
 mod sign;
 mod verify;
 
@@ -39,16 +40,16 @@ pub enum Answer {
 /// Does what the person asked for.
 pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
     match verb {
+        Verb::Pack(args) => pack::pack(&args, printer).map(done),
         Verb::Verify(args) => verify::verify(&args, printer),
         Verb::Inspect(args) => inspect::inspect(&args, printer),
         Verb::Extract(args) => extract::one(&args, printer).map(done),
         Verb::ExtractAll(args) => extract::all(&args, printer).map(done),
+        Verb::Run(args) => run::run(&args, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
-        Verb::Pack(args) => pack::pack(&args, printer).map(done),
-        Verb::Run(_) => Err(Error::NoSigningKey),
     }
 }
 

@@ -1,174 +1,200 @@
-//! `flavor pack`: from a manifest to one signed file.
+//! `flavor pack`: from a manifest to a package.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
-use std::fmt::Write as _;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use psp_format::diagnose::LAUNCHER_MARK;
+use psp_format::range::widen;
 use psp_format::signature::PrivateKey;
 use serde::Serialize;
 
-use crate::cli::PackArgs;
+use crate::cli::{PackArgs, Signing};
 use crate::env_vars::SOURCE_DATE_EPOCH;
 use crate::error::Error;
+use crate::examine::content_size;
 use crate::keyring;
 use crate::manifest::{self, KeySource, Project};
-use crate::pack::{self, Launcher, Options, Outcome, PackError};
+use crate::pack::{self, Launcher, Options, PackError, Progress};
 use crate::package_file::{json_path, shown};
-use crate::printer::{Meter, Printer, Report, count, escape, size};
+use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
 use crate::stubs;
 
+/// Launchers are below 2 MiB.
+const MAX_LAUNCHER: u64 = 16 << 20;
+/// The ELF machine of each Linux target (ELF-64 Object File Format 1.5, e_machine).
+const MACHINES: [(&str, u16); 2] = [("linux_amd64", 62), ("linux_arm64", 183)];
+
+/// What was built; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
-pub(super) struct Packed {
+pub(super) struct Built {
     #[serde(serialize_with = "json_path")]
     file: PathBuf,
     size: u64,
+    package_id: String,
     name: String,
     version: String,
     target: String,
-    package_id: String,
-    slots: Vec<PackedSlot>,
+    slots: Vec<BuiltSlot>,
+    /// Fingerprint; `null` for an unsigned package.
     signer: Option<String>,
     seconds: f64,
+    #[serde(skip)]
+    original_size: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct PackedSlot {
+struct BuiltSlot {
     id: String,
     operations: String,
     stored_size: u64,
     original_size: u64,
-    sha256: String,
 }
 
-pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Packed, Error> {
-    let file = match &args.manifest {
+pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
+    let manifest = match &args.manifest {
         Some(file) => file.clone(),
-        None => manifest::find(&args.dir)?,
+        None => manifest::find(&args.dir).map_err(Error::Manifest)?,
     };
-    let project = manifest::load(&file)?;
-    // Asked for first: nobody wants to be told after the compression.
-    let signer = signer(args, &project, printer)?;
-    let target = args
-        .target
-        .clone()
-        .unwrap_or_else(|| stubs::host_target().to_owned());
+    printer.detail(&format!("manifest: {}", shown(&manifest)));
+    let project = manifest::load(&manifest).map_err(Error::Manifest)?;
+    let signer = signer(&args.signing, &project, printer)?;
+    let target = args.target.as_deref().unwrap_or(stubs::host_target());
+    let file = format!("{}.psp", project.package.name);
     let options = Options {
-        output: args
-            .output
-            .clone()
-            .unwrap_or_else(|| default_output(&project)),
-        launcher: launcher(args.launcher_bin.as_deref(), &target)?,
-        target: target.clone(),
+        output: match &args.output {
+            Some(output) => output.clone(),
+            None => project.directory.join("dist").join(file),
+        },
+        target: target.to_owned(),
+        launcher: launcher(args.launcher_bin.as_deref(), target)?,
         level: args.level,
         jobs: args.jobs,
-        source_date: source_date()?,
+        source_date: source_date(std::env::var_os(SOURCE_DATE_EPOCH))?,
     };
-    let progress = Progress {
+    let follow = Follow {
         printer,
         meter: OnceLock::new(),
     };
-    let outcome = pack::pack(&project, &options, signer.as_ref(), &progress)?;
-    drop(progress);
+    let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
+    drop(follow);
+    let outcome = outcome.map_err(Error::Pack)?;
     for note in &outcome.notes {
         printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
     }
-    Ok(Packed::of(outcome, target))
+    Ok(Built::of(outcome, options.target))
 }
 
-/// The key that signs: from the command line, else from the manifest. None only when that was asked for.
+/// The key that the command line or the manifest names. Signing with nothing must be asked for.
 fn signer(
-    args: &PackArgs,
+    signing: &Signing,
     project: &Project,
     printer: &Printer,
 ) -> Result<Option<PrivateKey>, Error> {
-    let signing = &args.signing;
     if signing.unsigned {
         return Ok(None);
     }
-    if let Some(text) = &signing.key_seed {
+    if let Some(seed) = &signing.key_seed {
+        let fact = "signing with a key that is derived from a text: whoever knows it can sign";
         printer.warn(
-            "a key from --key-seed is for tests: whoever knows the text can sign",
-            None,
+            fact,
+            Some("--key-seed is for tests; use --private-key for anything else"),
         );
-        return Ok(Some(PrivateKey::from_text_seed(text)));
+        return Ok(Some(PrivateKey::from_text_seed(seed)));
     }
-    let read = |name: &OsStr| keyring::private_key(name, Path::new(""), printer);
-    let key = match (
-        &signing.private_key,
-        project.sign.as_ref().map(|sign| &sign.key),
-    ) {
-        (Some(name), _) => read(name)?,
-        (None, Some(KeySource::File(path))) => read(path.as_os_str())?,
-        (None, Some(KeySource::Env(name))) => read(format!("env:{name}").as_ref())?,
-        (None, Some(KeySource::Command(_))) => return Err(Error::SigningProgram),
-        (None, None) => return Err(Error::NoSigningKey),
+    let here = Path::new("");
+    if let Some(name) = &signing.private_key {
+        return Ok(Some(keyring::private_key(name, here, printer)?));
+    }
+    let name: OsString = match project.sign.as_ref().map(|sign| &sign.key) {
+        None => return Err(Error::NoSigningKey),
+        Some(KeySource::File(path)) => path.into(),
+        Some(KeySource::Env(name)) => format!("env:{name}").into(),
+        Some(KeySource::Command(_)) => return Err(Error::SigningProgram),
     };
-    Ok(Some(key))
+    Ok(Some(keyring::private_key(&name, here, printer)?))
 }
 
-fn default_output(project: &Project) -> PathBuf {
-    project
-        .directory
-        .join("dist")
-        .join(format!("{}.psp", project.package.name))
-}
-
+/// The launcher that goes in front: a file, or the one that this program carries.
 fn launcher(file: Option<&Path>, target: &str) -> Result<Launcher, Error> {
-    let (bytes, tool, tool_version) = match file {
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|source| Error::Read {
-                path: path.to_owned(),
-                source,
-            })?;
-            stubs::check(&bytes, target).map_err(|problem| PackError::Launcher {
-                path: path.to_owned(),
-                target: target.to_owned(),
-                problem,
-            })?;
-            (Cow::Owned(bytes), "custom", "0")
-        }
-        None => {
-            let stub = stubs::for_target(target).ok_or_else(|| PackError::NoLauncher {
-                target: target.to_owned(),
-                known: stubs::all().iter().map(|stub| stub.target).collect(),
-            })?;
-            (
-                Cow::Borrowed(stub.bytes),
-                "psp-launcher",
-                env!("CARGO_PKG_VERSION"),
-            )
-        }
+    let bytes = match file {
+        Some(path) => Cow::Owned(read_launcher(path, target)?),
+        None => match stubs::for_target(target) {
+            Some(stub) => Cow::Borrowed(stub.bytes),
+            None => {
+                return Err(Error::Pack(PackError::NoLauncher {
+                    target: target.to_owned(),
+                    known: stubs::all().iter().map(|stub| stub.target).collect(),
+                }));
+            }
+        },
     };
     Ok(Launcher {
         bytes,
-        tool: tool.into(),
-        tool_version: tool_version.into(),
+        tool: "flavor".to_owned(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }
 
-/// The build time that reproducible builds agree on (<https://reproducible-builds.org/specs/source-date-epoch/>).
-fn source_date() -> Result<Option<u64>, Error> {
-    let Some(value) = std::env::var_os(SOURCE_DATE_EPOCH).filter(|value| !value.is_empty()) else {
+fn read_launcher(path: &Path, target: &str) -> Result<Vec<u8>, Error> {
+    let wrong = |problem| {
+        Error::Pack(PackError::Launcher {
+            path: path.to_owned(),
+            target: target.to_owned(),
+            problem,
+        })
+    };
+    let file = crate::package_file::PackageFile::open(path)?;
+    if file.size() > MAX_LAUNCHER {
+        return Err(wrong("it is far too large"));
+    }
+    let mut bytes = Vec::new();
+    let mut from: &File = file.file();
+    from.read_to_end(&mut bytes)
+        .map_err(|source| file.reading(0, source))?;
+    if !bytes
+        .windows(LAUNCHER_MARK.len())
+        .any(|window| window == LAUNCHER_MARK)
+    {
+        return Err(wrong("it is no launcher for packages"));
+    }
+    if let Some((_, machine)) = MACHINES.iter().find(|(name, _)| *name == target) {
+        let found = bytes.get(18..).and_then(|rest| rest.first_chunk::<2>());
+        if !bytes.starts_with(b"\x7fELF\x02\x01") || found != Some(&machine.to_le_bytes()) {
+            return Err(wrong("it is an executable for another system"));
+        }
+    }
+    Ok(bytes)
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>: a malformed value ends the build.
+fn source_date(value: Option<OsString>) -> Result<Option<u64>, Error> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let seconds = value.to_str().and_then(|text| text.parse().ok());
-    match seconds.filter(|seconds| *seconds <= psp_format::instant::LAST) {
+    let text = value.to_string_lossy().into_owned();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text
+        .parse()
+        .ok()
+        .filter(|seconds| digits && *seconds <= psp_format::instant::LAST)
+    {
         Some(seconds) => Ok(Some(seconds)),
-        None => Err(Error::SourceDate {
-            value: value.to_string_lossy().into_owned(),
-        }),
+        None => Err(Error::SourceDate { value: text }),
     }
 }
 
-/// Progress on a terminal, once the amount of work is known.
-struct Progress<'a> {
+/// Shows how far the compression is.
+struct Follow<'a> {
     printer: &'a Printer,
     meter: OnceLock<Meter>,
 }
 
-impl pack::Progress for Progress<'_> {
+impl Progress for Follow<'_> {
     fn begin(&self, total: u64) {
         self.meter
             .get_or_init(|| self.printer.meter("packing", total));
@@ -181,47 +207,67 @@ impl pack::Progress for Progress<'_> {
     }
 }
 
-impl Packed {
-    fn of(outcome: Outcome, target: String) -> Packed {
-        let slots = outcome.slots.iter().map(|slot| PackedSlot {
+impl Built {
+    fn of(outcome: pack::Outcome, target: String) -> Built {
+        let slots = outcome.slots.iter().map(|slot| BuiltSlot {
             id: slot.id.clone(),
             operations: slot.operations.to_string(),
             stored_size: slot.size,
             original_size: slot.original_size,
-            sha256: slot.checksum.0.to_string(),
         });
-        Packed {
+        Built {
+            slots: slots.collect(),
+            original_size: content_size(outcome.slots.iter()),
             file: outcome.file,
             size: outcome.size,
+            package_id: outcome.package_id.to_string(),
             name: outcome.package.name,
             version: outcome.package.version,
             target,
-            package_id: outcome.package_id.to_string(),
-            slots: slots.collect(),
             signer: outcome.signer.map(|signer| signer.to_string()),
-            seconds: outcome.elapsed.as_secs_f64(),
+            seconds: round(outcome.elapsed),
         }
     }
 }
 
-impl Report for Packed {
+/// Milliseconds are enough.
+fn round(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+impl Report for Built {
     fn text(&self) -> String {
-        let mut text = format!(
-            "{}: {}, {}, ",
+        let slots = count(widen(self.slots.len()), "slot", "slots");
+        let (style, signer) = match &self.signer {
+            Some(signer) => (GOOD, format!("signed by {signer}")),
+            None => (WARN, "NOT SIGNED: `flavor sign` does it".to_owned()),
+        };
+        format!(
+            "{}: {} from {} in {slots}, {style}{signer}{style:#}, in {:.1} s\n",
             shown(&self.file),
             size(self.size),
-            count(self.slots.len() as u64, "slot", "slots")
-        );
-        // Writing to a String cannot fail.
-        let _ = match &self.signer {
-            Some(signer) => write!(text, "signed by {signer}"),
-            None => write!(text, "not signed: `flavor sign` makes it start"),
-        };
-        let _ = writeln!(text, ", {:.1} s", self.seconds);
-        text
+            size(self.original_size),
+            self.seconds
+        )
     }
 
     fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_dates() {
+        let read = |text: &str| source_date(Some(text.into())).ok();
+        assert_eq!(read("0"), Some(Some(0)));
+        assert_eq!(read("1700000000"), Some(Some(1_700_000_000)));
+        assert_eq!(read(""), Some(None));
+        for bad in ["x", "-1", "+1", "1.5", "999999999999", " 1"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 }
