@@ -37,8 +37,15 @@ pub struct Global {
     /// Says more about what is done, on standard error
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// When to use colours; `auto` is for terminals, and respects NO_COLOR
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    /// When to use colours: auto, always or never. `auto` is for terminals, and respects NO_COLOR
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Color::Auto,
+        value_name = "WHEN",
+        hide_possible_values = true
+    )]
     pub color: Color,
 }
 
@@ -46,13 +53,10 @@ pub struct Global {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On terminals.
-    #[value(help = "On terminals")]
     Auto,
     /// Everywhere.
-    #[value(help = "Everywhere")]
     Always,
     /// Nowhere.
-    #[value(help = "Nowhere")]
     Never,
 }
 
@@ -124,7 +128,11 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
+<<<<<<< HEAD
     /// Zstandard level from 1 (fast) to 22 (small), for slots whose manifest entry names none
+=======
+    /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
+>>>>>>> cli
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
     /// Threads; without it, one for each processor

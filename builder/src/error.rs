@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use psp_format::digest::Digest;
 use psp_launcher::extract::ExtractError;
+use psp_launcher::plan::PlanError;
 use psp_launcher::start::StartError;
 
 use crate::examine::Refusal;
@@ -62,10 +63,10 @@ pub enum Error {
     },
     /// The manifest is wrong.
     #[error(transparent)]
-    Manifest(ManifestError),
+    Manifest(#[from] ManifestError),
     /// No package was built.
     #[error(transparent)]
-    Pack(PackError),
+    Pack(#[from] PackError),
     /// A slot was not extracted.
     #[error(transparent)]
     Extract(ExtractError),
@@ -142,6 +143,9 @@ impl Error {
             Error::Manifest(error) => error.help(),
             Error::Pack(error) => error.help(),
             Error::Extract(error) => extract_help(error).into(),
+            Error::Start(StartError::Plan(PlanError::UnknownCommand { .. })) => {
+                "give --command one of these names, or leave it out for the default command".into()
+            }
             Error::Start(error) => error.help().into(),
             Error::NotStarted(error) => return error.help(),
             Error::NoSlot { known, .. } => {

@@ -15,6 +15,10 @@ use crate::error::Error;
 use crate::package_file::{PackageFile, Parts};
 use crate::printer::{Meter, count, escape, size};
 
+/// The signature holds, over something that breaks the format.
+const SIGNED_LIKE_THIS: &str =
+    "it was signed like this, by a broken builder or on purpose: do not start it";
+/// The signature does not hold, or the bytes are not those that it binds.
 const DAMAGED: &str =
     "the file was damaged or changed after it was signed: do not start it, get it again";
 
@@ -57,7 +61,7 @@ impl Refusal {
                     "pack the application with `flavor pack`, or use the tool that made this package",
                 );
             }
-            Refusal::Undecodable { .. } => return Some(DAMAGED),
+            Refusal::Undecodable { .. } => return Some(SIGNED_LIKE_THIS),
         };
         Some(match error {
             FormatError::Truncated { .. } | FormatError::CutShort { .. } => {
@@ -77,6 +81,13 @@ impl Refusal {
                 "use the version of flavor that this package was made for"
             }
             FormatError::Unsigned => "sign it with `flavor sign`, or get a signed package",
+<<<<<<< HEAD
+=======
+            FormatError::Json { .. }
+            | FormatError::NotCanonical { .. }
+            | FormatError::Value { .. } => SIGNED_LIKE_THIS,
+            _ if error.layer() == Layer::Contents => SIGNED_LIKE_THIS,
+>>>>>>> cli
             _ => DAMAGED,
         })
     }

@@ -32,7 +32,7 @@ pub enum Code {
     Refused,
     /// `run`: the command cannot be executed.
     NotExecutable,
-    /// `run`: the package lacks the command.
+    /// `run`: the command's program is not there.
     NoCommand,
 }
 
@@ -59,7 +59,10 @@ pub const TABLE: [(Code, &str); 7] = [
         Code::NotExecutable,
         "`run` only: the command cannot be executed",
     ),
-    (Code::NoCommand, "`run` only: the package lacks the command"),
+    (
+        Code::NoCommand,
+        "`run` only: the command's program is not there",
+    ),
 ];
 
 impl Code {
@@ -134,7 +137,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
             )
         }
         _ => {
-            let usage = usage::explain(error);
+            let usage = usage::explain(error, args);
             let code = Code::Usage;
             Printer::plain(json).failure(&usage.fact, Some(&usage.help), code.number());
             code

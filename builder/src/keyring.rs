@@ -137,37 +137,33 @@ fn pem_help(fault: PemFault, needed: Half) -> &'static str {
     }
 }
 
-/// Reads the key that `--private-key` or a manifest names: a PEM file, or `env:NAME`. Relative paths are taken from `base`.
-pub fn private_key(name: &OsStr, base: &Path, printer: &Printer) -> Result<PrivateKey, KeyError> {
-    let (text, origin) = match name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX)) {
+/// Reads the key that `--private-key` or a manifest names: a PEM file, or `env:NAME`.
+pub fn private_key(name: &OsStr, printer: &Printer) -> Result<PrivateKey, KeyError> {
+    let variable = name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX));
+    let (text, origin, mode) = match variable {
         Some(variable) => {
             let text = std::env::var(variable).map_err(|_| KeyError::NoVariable {
                 name: variable.to_owned(),
             })?;
-            (
-                Zeroizing::new(text),
-                format!("the variable {}", escape(variable)),
-            )
+            let origin = format!("the variable {}", escape(variable));
+            (Zeroizing::new(text), origin, 0)
         }
         None => {
-            let path = base.join(name);
-            let (text, data) = read_key_file(&path, OFlags::empty())?;
-            if data.mode() & OTHERS_ACCESS != 0 {
-                let fact = format!(
-                    "the private key {} can be read by others (mode {:04o})",
-                    shown(&path),
-                    data.mode() & 0o7777
-                );
-                printer.warn(&fact, Some(&format!("chmod 600 {}", shown(&path))));
-            }
-            (text, shown(&path))
+            let path = Path::new(name);
+            let (text, data) = read_key_file(path, OFlags::empty())?;
+            (text, shown(path), data.mode() & 0o7777)
         }
     };
-    keys::private_key_from_pem(&text).map_err(|fault| KeyError::Pem {
-        origin,
+    let key = keys::private_key_from_pem(&text).map_err(|fault| KeyError::Pem {
+        origin: origin.clone(),
         fault,
         needed: Half::Private,
-    })
+    })?;
+    if mode & OTHERS_ACCESS != 0 {
+        let fact = format!("the private key {origin} can be read by others (mode {mode:04o})");
+        printer.warn(&fact, Some(&format!("chmod 600 {origin}")));
+    }
+    Ok(key)
 }
 
 /// A key whose signature is trusted here.

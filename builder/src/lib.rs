@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod commands;
 pub mod contents;
+pub mod docs;
 pub mod env_vars;
 pub mod error;
 pub mod examine;

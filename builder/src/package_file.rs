@@ -58,6 +58,15 @@ pub(crate) fn json_path<S: serde::Serializer>(path: &Path, to: S) -> Result<S::O
     to.serialize_str(&path.to_string_lossy())
 }
 
+/// An error without the path of a temporary file, which says nothing to a person.
+pub(crate) fn plain(error: io::Error) -> io::Error {
+    match error.get_ref() {
+        // `tempfile` wraps the system's error and keeps its kind only.
+        Some(_) => error.kind().into(),
+        None => error,
+    }
+}
+
 /// What a file that is not a regular one is; `None` for a regular one.
 pub(crate) fn irregular(kind: std::fs::FileType) -> Option<&'static str> {
     match kind {

@@ -96,7 +96,7 @@ impl Printer {
     /// Prints what a verb reports.
     pub fn report(&self, report: &dyn Report) -> io::Result<()> {
         if self.json {
-            let mut text = report.json().map_err(io::Error::other)?;
+            let mut text = printable_json(&report.json().map_err(io::Error::other)?);
             text.push('\n');
             self.out(&text)
         } else if self.quiet {
@@ -126,7 +126,8 @@ impl Printer {
                 help,
                 code,
             };
-            if let Ok(mut text) = serde_json::to_string_pretty(&ErrorDocument { error }) {
+            if let Ok(text) = serde_json::to_string_pretty(&ErrorDocument { error }) {
+                let mut text = printable_json(&text);
                 text.push('\n');
                 // Nobody is left to tell when this fails; the exit code still says it.
                 let _ = self.out(&text);
@@ -285,6 +286,24 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// A JSON document without the characters that JSON allows raw and a terminal may obey: DEL, C1 controls, direction
+/// marks. They stand in strings only, where an escape means the same.
+fn printable_json(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    for c in document.chars() {
+        let plain = c.is_ascii() && c != '\u{7f}';
+        if plain || c.escape_debug().len() == 1 {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,6 +326,13 @@ mod tests {
         );
         assert_eq!(escape("it's \"\u{e9}\" \\n"), "it's \"\u{e9}\" \\\\n");
         assert_eq!(escape_bytes(b"a\xff/\x07"), "a\\xff/\\u{7}");
+    }
+
+    #[test]
+    fn nor_from_a_json_document() {
+        let document = "{\n\"a\": \"\u{e9}\u{7f}\u{9b}\u{202e}\u{e0001}\"}";
+        let safe = "{\n\"a\": \"\u{e9}\\u007f\\u009b\\u202e\\udb40\\udc01\"}";
+        assert_eq!(printable_json(document), safe);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Wrong usage in the words of this program: one line of fact, one of help, as for every other error.
 
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::cli::Cli;
 
 /// What is wrong with a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +16,8 @@ pub struct Usage {
     pub help: String,
 }
 
-/// Explains an error of the parser. Requests for help and the version are not errors and are not given to this.
-pub fn explain(error: &clap::Error) -> Usage {
+/// Explains an error that the parser found in `args`. Requests for help and the version are not given to this.
+pub fn explain(error: &clap::Error, args: &[OsString]) -> Usage {
     let context = |kind| error.get(kind).map(text);
     let argument = || context(ContextKind::InvalidArg).unwrap_or_default();
     let fact = match error.kind() {
@@ -43,7 +48,7 @@ pub fn explain(error: &clap::Error) -> Usage {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         kind => format!("the arguments cannot be read: {kind}"),
     };
-    let help = suggestion(error).unwrap_or_else(|| match verb_of(error) {
+    let help = suggestion(error).unwrap_or_else(|| match verb_of(args) {
         Some(verb) => format!("`flavor {verb} --help` shows an example and every argument"),
         None => "`flavor --help` lists the verbs".to_owned(),
     });
@@ -64,6 +69,10 @@ fn invalid_value(error: &clap::Error, argument: &str) -> String {
         ("", Some(allowed), _) => format!("{argument} needs a value: {allowed}"),
         ("", None, _) => format!("{argument} needs a value"),
         (value, Some(allowed), _) => format!("{argument}: {value} is not one of {allowed}"),
+        // Some reasons name the value, some do not.
+        (value, None, Some(reason)) if reason.starts_with(value) => {
+            format!("{argument}: {}", crate::printer::escape(&reason))
+        }
         (value, None, Some(reason)) => {
             format!("{argument}: {value}: {}", crate::printer::escape(&reason))
         }
@@ -82,16 +91,15 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     Some(format!("did you mean {}?", text(name)))
 }
 
-/// The verb whose arguments are wrong, from the usage line that the parser made.
-fn verb_of(error: &clap::Error) -> Option<String> {
-    let ContextValue::StyledStr(usage) = error.get(ContextKind::Usage)? else {
-        return None;
-    };
-    let usage = usage.to_string();
-    let verb = usage.split_whitespace().nth(2)?;
-    let is_verb =
-        verb.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !verb.starts_with('-');
-    is_verb.then(|| verb.to_owned())
+/// The verb that was asked for.
+fn verb_of(args: &[OsString]) -> Option<String> {
+    let command = Cli::command();
+    let mut names = command.get_subcommands().map(clap::Command::get_name);
+    let first = args.iter().skip(1).find_map(|arg| {
+        let name = arg.to_str().filter(|arg| !arg.starts_with('-'))?;
+        names.find(|known| *known == name)
+    });
+    first.map(str::to_owned)
 }
 
 fn text(value: &ContextValue) -> String {

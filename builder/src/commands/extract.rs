@@ -15,7 +15,7 @@ use crate::cli::{ExtractAllArgs, ExtractArgs, Into};
 use crate::contents;
 use crate::error::Error;
 use crate::examine;
-use crate::package_file::{PackageFile, json_path, shown};
+use crate::package_file::{PackageFile, json_path, plain, shown};
 use crate::printer::{Printer, Report, count, escape};
 
 #[derive(Debug, Serialize)]
@@ -146,7 +146,7 @@ impl Staging {
 fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Write {
         path: path.to_owned(),
-        source,
+        source: plain(source),
     }
 }
 

@@ -436,7 +436,7 @@ impl Inspection {
         }
         if let Some(launcher) = &self.launcher {
             let text = format!(
-                "{}, {}, {}",
+                "{}, {}, sha256:{}",
                 launcher.target,
                 size(launcher.size),
                 launcher.sha256

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::KeygenArgs;
 use crate::error::Error;
-use crate::package_file::{json_path, shown};
+use crate::package_file::{json_path, plain, shown};
 use crate::printer::Report;
 
 /// What to do when a key is there already.
@@ -103,7 +103,7 @@ fn exists(path: &Path) -> Error {
 fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Write {
         path: path.to_owned(),
-        source,
+        source: plain(source),
     }
 }
 

@@ -2,14 +2,11 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use psp_format::diagnose::LAUNCHER_MARK;
-use psp_format::range::widen;
+use psp_format::range::{Range, widen};
 use psp_format::signature::PrivateKey;
 use serde::Serialize;
 
@@ -20,14 +17,12 @@ use crate::examine::content_size;
 use crate::keyring;
 use crate::manifest::{self, KeySource, Project};
 use crate::pack::{self, Launcher, Options, PackError, Progress};
-use crate::package_file::{json_path, shown};
+use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
 use crate::stubs;
 
 /// Launchers are below 2 MiB.
 const MAX_LAUNCHER: u64 = 16 << 20;
-/// The ELF machine of each Linux target (ELF-64 Object File Format 1.5, e_machine).
-const MACHINES: [(&str, u16); 2] = [("linux_amd64", 62), ("linux_arm64", 183)];
 
 /// What was built; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -53,15 +48,19 @@ struct BuiltSlot {
     operations: String,
     stored_size: u64,
     original_size: u64,
+<<<<<<< HEAD
+=======
+    sha256: String,
+>>>>>>> cli
 }
 
 pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     let manifest = match &args.manifest {
         Some(file) => file.clone(),
-        None => manifest::find(&args.dir).map_err(Error::Manifest)?,
+        None => manifest::find(&args.dir)?,
     };
     printer.detail(&format!("manifest: {}", shown(&manifest)));
-    let project = manifest::load(&manifest).map_err(Error::Manifest)?;
+    let project = manifest::load(&manifest)?;
     let signer = signer(&args.signing, &project, printer)?;
     let target = args.target.as_deref().unwrap_or(stubs::host_target());
     let file = format!("{}.psp", project.package.name);
@@ -82,7 +81,7 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     };
     let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
     drop(follow);
-    let outcome = outcome.map_err(Error::Pack)?;
+    let outcome = outcome?;
     for note in &outcome.notes {
         printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
     }
@@ -106,9 +105,8 @@ fn signer(
         );
         return Ok(Some(PrivateKey::from_text_seed(seed)));
     }
-    let here = Path::new("");
     if let Some(name) = &signing.private_key {
-        return Ok(Some(keyring::private_key(name, here, printer)?));
+        return Ok(Some(keyring::private_key(name, printer)?));
     }
     let name: OsString = match project.sign.as_ref().map(|sign| &sign.key) {
         None => return Err(Error::NoSigningKey),
@@ -116,58 +114,39 @@ fn signer(
         Some(KeySource::Env(name)) => format!("env:{name}").into(),
         Some(KeySource::Command(_)) => return Err(Error::SigningProgram),
     };
-    Ok(Some(keyring::private_key(&name, here, printer)?))
+    Ok(Some(keyring::private_key(&name, printer)?))
 }
 
 /// The launcher that goes in front: a file, or the one that this program carries.
 fn launcher(file: Option<&Path>, target: &str) -> Result<Launcher, Error> {
-    let bytes = match file {
-        Some(path) => Cow::Owned(read_launcher(path, target)?),
-        None => match stubs::for_target(target) {
-            Some(stub) => Cow::Borrowed(stub.bytes),
-            None => {
-                return Err(Error::Pack(PackError::NoLauncher {
-                    target: target.to_owned(),
-                    known: stubs::all().iter().map(|stub| stub.target).collect(),
-                }));
-            }
-        },
+    let (bytes, tool, tool_version) = match file {
+        Some(path) => (Cow::Owned(read_launcher(path, target)?), "custom", "0"),
+        None => {
+            let stub = stubs::for_target(target).ok_or_else(|| PackError::NoLauncher {
+                target: target.to_owned(),
+                known: stubs::all().iter().map(|stub| stub.target).collect(),
+            })?;
+            let version = env!("CARGO_PKG_VERSION");
+            (Cow::Borrowed(stub.bytes), "psp-launcher", version)
+        }
     };
     Ok(Launcher {
         bytes,
-        tool: "flavor".to_owned(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        tool: tool.into(),
+        tool_version: tool_version.into(),
     })
 }
 
 fn read_launcher(path: &Path, target: &str) -> Result<Vec<u8>, Error> {
-    let wrong = |problem| {
-        Error::Pack(PackError::Launcher {
-            path: path.to_owned(),
-            target: target.to_owned(),
-            problem,
-        })
+    let wrong = |problem| PackError::Launcher {
+        path: path.to_owned(),
+        target: target.to_owned(),
+        problem,
     };
-    let file = crate::package_file::PackageFile::open(path)?;
-    if file.size() > MAX_LAUNCHER {
-        return Err(wrong("it is far too large"));
-    }
-    let mut bytes = Vec::new();
-    let mut from: &File = file.file();
-    from.read_to_end(&mut bytes)
-        .map_err(|source| file.reading(0, source))?;
-    if !bytes
-        .windows(LAUNCHER_MARK.len())
-        .any(|window| window == LAUNCHER_MARK)
-    {
-        return Err(wrong("it is no launcher for packages"));
-    }
-    if let Some((_, machine)) = MACHINES.iter().find(|(name, _)| *name == target) {
-        let found = bytes.get(18..).and_then(|rest| rest.first_chunk::<2>());
-        if !bytes.starts_with(b"\x7fELF\x02\x01") || found != Some(&machine.to_le_bytes()) {
-            return Err(wrong("it is an executable for another system"));
-        }
-    }
+    let file = PackageFile::open(path)?;
+    let whole = Range::new(0, file.size()).filter(|range| range.len() <= MAX_LAUNCHER);
+    let bytes = file.read(whole.ok_or_else(|| wrong("far too large for a launcher"))?)?;
+    stubs::check(&bytes, target).map_err(wrong)?;
     Ok(bytes)
 }
 
@@ -214,6 +193,10 @@ impl Built {
             operations: slot.operations.to_string(),
             stored_size: slot.size,
             original_size: slot.original_size,
+<<<<<<< HEAD
+=======
+            sha256: slot.checksum.0.to_string(),
+>>>>>>> cli
         });
         Built {
             slots: slots.collect(),

@@ -20,7 +20,7 @@ use crate::cli::SignArgs;
 use crate::error::Error;
 use crate::examine::{self, Refusal};
 use crate::keyring;
-use crate::package_file::{PackageFile, json_path, shown};
+use crate::package_file::{PackageFile, json_path, plain, shown};
 use crate::printer::{Meter, Printer, Report};
 
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ pub(super) struct Signed {
 }
 
 pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> {
-    let key = keyring::private_key(&args.private_key, Path::new(""), printer)?;
+    let key = keyring::private_key(&args.private_key, printer)?;
     let original = PackageFile::open(&args.package)?;
     let output = args.output.as_deref().unwrap_or(&args.package);
     // Refused before a large file is copied; the copy is looked at again.
@@ -40,7 +40,7 @@ pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> 
 
     let failed = |source| Error::Write {
         path: output.to_owned(),
-        source,
+        source: plain(source),
     };
     let copy = copy_beside(&original, output).map_err(failed)?;
     let file = PackageFile::open(copy.path())?;

@@ -98,10 +98,10 @@ fn trust_check(valid: bool, known: bool, trust: &TrustStore, signer: Option<&Sig
             (Status::Skipped, detail)
         }
         (true, false) => {
-            let keys = count(widen(trust.len()), "key", "keys");
+            let keys = count(widen(trust.len()), "key is", "keys are");
             (
                 Status::Failed,
-                format!("not among the {keys} that are trusted here"),
+                format!("{keys} trusted here, and none is the signer's"),
             )
         }
     };
@@ -149,12 +149,14 @@ fn lines(checks: &[Check]) -> String {
             Status::Failed => (BAD, "FAILED"),
             Status::Skipped => (WARN, "not checked"),
         };
-        let line = format!(
-            "{:<width$}  {style}{status:<11}{style:#}  {}",
-            check.name, check.detail
-        );
-        out.push_str(line.trim_end());
-        out.push('\n');
+        let (name, detail) = (&check.name, &check.detail);
+        if detail.is_empty() {
+            out.push_str(&format!("{name:<width$}  {style}{status}{style:#}\n"));
+        } else {
+            out.push_str(&format!(
+                "{name:<width$}  {style}{status:<11}{style:#}  {detail}\n"
+            ));
+        }
     }
     out
 }
