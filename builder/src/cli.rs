@@ -128,11 +128,7 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
-<<<<<<< HEAD
-    /// Zstandard level from 1 (fast) to 22 (small), for slots whose manifest entry names none
-=======
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
->>>>>>> cli
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
     /// Threads; without it, one for each processor

@@ -81,13 +81,10 @@ impl Refusal {
                 "use the version of flavor that this package was made for"
             }
             FormatError::Unsigned => "sign it with `flavor sign`, or get a signed package",
-<<<<<<< HEAD
-=======
             FormatError::Json { .. }
             | FormatError::NotCanonical { .. }
             | FormatError::Value { .. } => SIGNED_LIKE_THIS,
             _ if error.layer() == Layer::Contents => SIGNED_LIKE_THIS,
->>>>>>> cli
             _ => DAMAGED,
         })
     }

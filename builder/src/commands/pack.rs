@@ -48,10 +48,7 @@ struct BuiltSlot {
     operations: String,
     stored_size: u64,
     original_size: u64,
-<<<<<<< HEAD
-=======
     sha256: String,
->>>>>>> cli
 }
 
 pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
@@ -193,10 +190,7 @@ impl Built {
             operations: slot.operations.to_string(),
             stored_size: slot.size,
             original_size: slot.original_size,
-<<<<<<< HEAD
-=======
             sha256: slot.checksum.0.to_string(),
->>>>>>> cli
         });
         Built {
             slots: slots.collect(),
