@@ -331,7 +331,7 @@ pub const TARGETS: [&str; 6] = [
 ];
 
 impl Metadata {
-    /// Reads the canonical text (M21, M23-M25 and the rules of 3.1 and 4.1).
+    /// Reads the canonical text (M21, M23-M26, M33-M36, M40, M41).
     pub fn read(text: &[u8]) -> Result<Metadata, Error> {
         if text.len() > MAX_METADATA {
             return Err(Error::value("", format!("more than {MAX_METADATA} bytes")));
@@ -366,6 +366,9 @@ impl Metadata {
         check_equal("profile", &self.profile, PROFILE)?;
         check_package(&self.package)?;
         check_target("launcher.target", &self.launcher.target)?;
+        if self.launcher.size == 0 {
+            return Err(Error::value("launcher.size", "0"));
+        }
         if !self.launcher.capabilities.is_empty() {
             return Err(Error::value("launcher.capabilities", "not empty"));
         }
@@ -823,6 +826,7 @@ pub(crate) mod tests {
             ("launcher.target", |m| {
                 m.launcher.target = "linux_386".into()
             }),
+            ("launcher.size", |m| m.launcher.size = 0),
             ("build.platform", |m| m.build.platform.arch = "arm64".into()),
             ("build.timestamp", |m| m.build.timestamp = "now".into()),
             ("execution.argv[0]", |m| {

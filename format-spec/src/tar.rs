@@ -6,6 +6,7 @@
 use core::fmt;
 
 use crate::limits::{MAX_ENTRIES, MAX_PATH};
+use crate::metadata::RESERVED_PREFIX;
 use crate::path::{self, PathFault};
 use crate::range::widen;
 
@@ -183,6 +184,8 @@ pub enum TarFault {
     Order,
     /// A path outside the slot's target.
     Outside,
+    /// A path that begins with what the launcher keeps for itself.
+    Reserved,
     /// The first entry is not the slot's target directory.
     NoTarget,
     /// A path whose parent is not a directory of the archive.
@@ -220,6 +223,12 @@ impl fmt::Display for TarFault {
             TarFault::Mode(mode) => write!(f, "mode {mode:o} has bits beyond 777"),
             TarFault::Order => f.write_str("path is a duplicate or out of order"),
             TarFault::Outside => f.write_str("path lies outside the slot's target"),
+            TarFault::Reserved => {
+                write!(
+                    f,
+                    "names that begin with {RESERVED_PREFIX} are the launcher's"
+                )
+            }
             TarFault::NoTarget => f.write_str("the first entry is not the slot's target directory"),
             TarFault::NoParent => {
                 f.write_str("the path's parent is not a directory of the archive")
@@ -356,6 +365,10 @@ impl Parser {
         }
         if !path::is_within(&entry.path, &self.root) {
             return Err(TarFault::Outside);
+        }
+        // Only in a slot at `.`: no other target begins like this (M41).
+        if entry.path.starts_with(RESERVED_PREFIX.as_bytes()) {
+            return Err(TarFault::Reserved);
         }
         if self.last.as_ref().is_some_and(|last| *last >= entry.path) {
             return Err(TarFault::Order);
@@ -658,6 +671,10 @@ mod tests {
         assert_eq!(fault, Some(TarFault::Link(PathFault::Leaves)));
         let fault = refuse(entry(b"rt/a", Kind::HardLink(b"rt/b".to_vec())));
         assert_eq!(fault, Some(TarFault::HardLink));
+        let reserved = encode(&entry(b".flavorful", Kind::File(0)));
+        assert_eq!(parse(&reserved, b""), Err(TarFault::Reserved));
+        let similar = encode(&entry(b"a.flavor", Kind::File(0)));
+        assert!(parse(&similar, b"").is_ok());
         let mut setuid = entry(b"rt/a", Kind::File(0));
         setuid.mode = 0o4755;
         assert_eq!(refuse(setuid), Some(TarFault::Mode(0o4755)));

@@ -73,7 +73,7 @@ def read(data):
     check_metadata(metadata)
     slots = check_layout(data, index, metadata, member)
     digest = "sha256:" + hashlib.sha256(data[: metadata["launcher"]["size"]]).hexdigest()
-    require(digest == metadata["launcher"]["checksum"], "launcher", "launcher.checksum (3.1)")
+    require(digest == metadata["launcher"]["checksum"], "launcher", "launcher.checksum (M26)")
     for record, stored in slots:
         digest = "sha256:" + hashlib.sha256(stored).hexdigest()
         require(digest == record["checksum"], "slot", f"checksum of {record['id']!r} (M31)")
@@ -152,7 +152,7 @@ def check_key(index, text):
         raise Refused("signature", f"{error} (M22)") from error
 
 
-# --- metadata: M23-M25, 3.1, 4.1 ---
+# --- metadata: M23-M26, M36 ---
 
 
 def unique(pairs):
@@ -228,8 +228,24 @@ def some(check):
     return lambda value: check(value) and value not in ([], {})
 
 
+def without_nul(value):
+    return string(value) and "\0" not in value
+
+
+def variable(value):
+    return without_nul(value) and value != "" and "=" not in value
+
+
+def variables(value):
+    return string_map(value) and all(map(variable, value)) and all(map(without_nul, value.values()))
+
+
+def renamings(value):
+    return string_map(value) and all(map(variable, [*value, *value.values()]))
+
+
 def argv(value):
-    if not strings(value) or not value or any("\0" in item for item in value):
+    if not strings(value) or not value or not all(map(without_nul, value)):
         return False
     return value[0].startswith("/") or value[0].startswith("{workenv}/")
 
@@ -247,8 +263,8 @@ def list_of(check):
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
-def map_of(check):
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+def map_of(name, check):
+    return lambda value: isinstance(value, dict) and all(map(name, value)) and all(map(check, value.values()))
 
 
 HEX_DIGEST = matching(r"sha256:[0-9a-f]{64}")
@@ -259,13 +275,21 @@ LIFECYCLES = {
 PURPOSES = {"payload": 0, "data": 0, "runtime": 1, "code": 1, "tool": 2, "config": 2, "media": 3}
 OPERATIONS = {"none": 0, "zstd": 0x1B, "tar": 0x01, "tar.zst": 0x1B01, "tar.gz": 0x1001}
 TARGETS = [f"{system}_{arch}" for system in ("linux", "darwin", "windows") for arch in ("amd64", "arm64")]
-RULES = {"unset": some(strings), "pass": some(strings), "map": some(string_map), "set": some(string_map)}
-COMMAND = record_of({"argv": argv}, {"cwd": string, "env": some(string_map)})
-POLICY = {"max_age_days": integer, "platforms": strings, "refuse_root": boolean, "require_env": strings}
+NAME = matching(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+PATTERNS = some(list_of(variable))
+RULES = {"unset": PATTERNS, "pass": PATTERNS, "map": some(renamings), "set": some(variables)}
+PLACE = {"cwd": without_nul, "env": some(variables)}
+COMMAND = record_of({"argv": argv}, PLACE)
+POLICY = {
+    "max_age_days": integer,
+    "platforms": list_of(one_of(*TARGETS)),
+    "refuse_root": boolean,
+    "require_env": list_of(matching(r"[!-<>-~]+")),
+}
 SLOT = record_of(
     {
         "checksum": HEX_DIGEST,
-        "id": matching(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"),
+        "id": NAME,
         "lifecycle": one_of(*LIFECYCLES),
         "mode": lambda value: integer(value) and value <= 0o777,
         "offset": integer,
@@ -291,13 +315,13 @@ DOCUMENT = record_of(
             },
             {},
         ),
-        "execution": record_of({"argv": argv, "command": string}, {"cwd": string, "env": some(string_map)}),
+        "execution": record_of({"argv": argv, "command": matching(r"(?s).+")}, PLACE),
         "format": one_of("PSPF/2025"),
         "launcher": record_of(
             {
                 "capabilities": lambda value: value == [],
                 "checksum": HEX_DIGEST,
-                "size": integer,
+                "size": lambda value: integer(value) and value > 0,
                 "target": one_of(*TARGETS),
                 "tool": string,
                 "tool_version": string,
@@ -315,9 +339,9 @@ DOCUMENT = record_of(
         "slots": list_of(SLOT),
     },
     {
-        "commands": some(map_of(COMMAND)),
+        "commands": some(map_of(NAME, COMMAND)),
         "desktop": record_of({"terminal": boolean}, {"icon": string}),
-        "policy": lambda value: record_of(POLICY, {})(value) and canonical(value).isascii(),
+        "policy": record_of(POLICY, {}),
         "runtime": some(record_of({}, {"env": some(record_of({}, RULES))})),
         "setup": some(list_of(COMMAND)),
     },
@@ -325,19 +349,21 @@ DOCUMENT = record_of(
 
 
 def check_metadata(metadata):
-    require(DOCUMENT(metadata), "layout", "a key is missing, unknown or has a wrong value (M23, M24, 3.1, 4.1)")
+    require(DOCUMENT(metadata), "layout", "a key is missing, unknown or has a wrong value (M23, M24, M26, M36)")
     platform = metadata["build"]["platform"]
     target = f"{platform['os']}_{platform['arch']}"
     require(target == metadata["launcher"]["target"], "layout", "build.platform (M25)")
     slots = metadata["slots"]
+    icon = metadata.get("desktop", {}).get("icon")
+    require(icon is None or icon in [slot["id"] for slot in slots], "layout", "desktop.icon (M26)")
     require(len(slots) <= 4096, "layout", "too many slots (M33)")
     for slot in slots:
         check_record(slot)
     for name in ("id", "target"):
         values = [slot[name] for slot in slots]
-        require(len(set(values)) == len(values), "layout", f"two slots with the same {name} (4.1, M34)")
+        require(len(set(values)) == len(values), "layout", f"two slots with the same {name} (M34, M36)")
     numbers = [slot["slot"] for slot in slots]
-    require(numbers == sorted(set(numbers)), "layout", "slot numbers do not ascend (4.1)")
+    require(numbers == sorted(set(numbers)), "layout", "slot numbers do not ascend (M36)")
     require(sum(slot["lifecycle"] == "attestation" for slot in slots) <= 1, "layout", "two attestations (M33)")
 
 
@@ -346,10 +372,10 @@ def check_record(slot):
     is_tar = slot["operations"].startswith("tar")
     target = slot["target"].encode()
     require(is_slot_path(target) or (is_tar and target == b"."), "layout", f"target {target!r} (M40)")
-    require(target.split(b"/")[0] != b".flavor", "layout", f"target {target!r} (M41)")
-    require(not is_tar or slot["mode"] == 0o755, "layout", "mode of a tar slot (4.1)")
+    require(not target.startswith(b".flavor"), "layout", f"target {target!r} (M41)")
+    require(not is_tar or slot["mode"] == 0o755, "layout", "mode of a tar slot (M36)")
     if slot["operations"] in ("none", "tar"):
-        require(slot["original_size"] == slot["size"], "layout", "original_size (4.1)")
+        require(slot["original_size"] == slot["size"], "layout", "original_size (M36)")
 
 
 def is_slot_path(path):

@@ -233,6 +233,7 @@ def check_path(path, kind, previous, kinds, root):
         need(path == root and kind == b"5", "the first entry is not the target (M56)")
         return
     need(not root or path.startswith(root + b"/"), f"{path!r} is outside the target (M56)")
+    need(not path.startswith(b".flavor"), f"{path!r} is the launcher's (M56)")
     parent = path.rpartition(b"/")[0]
     need(not parent or kinds.get(parent) == b"5", f"no directory for {path!r} (M56)")
 

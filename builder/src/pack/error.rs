@@ -73,6 +73,17 @@ pub enum PackError {
         /// The path below the work environment.
         path: Vec<u8>,
     },
+    /// A slot at `.` holds a name that the launcher keeps for itself (M56 of the specification).
+    #[error(
+        "slot {slot} holds {}, a name that the launcher keeps for itself",
+        shown(path)
+    )]
+    ReservedPath {
+        /// The slot's id.
+        slot: String,
+        /// The path below the work environment.
+        path: Vec<u8>,
+    },
     /// The package would contain itself, or its predecessor.
     #[error("slot {slot} would pack {}, the package that is being built", .output.display())]
     OutputInside {
@@ -138,6 +149,9 @@ impl PackError {
                 "set the mode of the files in the source, or leave permissions out".into()
             }
             PackError::SamePath { .. } => "exclude it from one of them, or change a target".into(),
+            PackError::ReservedPath { .. } => {
+                "exclude it, or give the slot a target of its own".into()
+            }
             PackError::OutputInside { .. } => {
                 "exclude the package from the slot, or give --output another place".into()
             }

@@ -8,7 +8,7 @@ use psp_format::encode::quote_command;
 use psp_format::instant;
 use psp_format::metadata::{
     Build, Command, Desktop, EnvRules, Execution, FORMAT, Launcher, Lifecycle, Metadata, PROFILE,
-    Package, Platform, Policy, Purpose, Runtime,
+    Package, Platform, Policy, Purpose, RESERVED_PREFIX, Runtime,
 };
 use psp_format::path::{is_within, parent};
 
@@ -201,8 +201,17 @@ fn icon_slot(icon: &Path, mtime: u64) -> Result<PlannedSlot, PackError> {
     }
 }
 
-/// Where slots lie inside each other, no path may come from two of them, but for directories.
+/// Where slots lie inside each other, no path may come from two of them, but for directories. None may be one of the
+/// launcher's; targets have been checked, so that can only be in a slot at `.`.
 fn check_paths(slots: &[PlannedSlot]) -> Result<(), PackError> {
+    for slot in slots.iter().filter(|slot| slot.target == ".") {
+        let reserved = |path: &Vec<u8>| path.starts_with(RESERVED_PREFIX.as_bytes());
+        let found = paths(slot).into_iter().map(|(path, _)| path).find(reserved);
+        if let Some(path) = found {
+            let slot = slot.id.clone();
+            return Err(PackError::ReservedPath { slot, path });
+        }
+    }
     let root = |slot: &PlannedSlot| match slot.target.as_str() {
         "." => Vec::new(),
         target => target.as_bytes().to_vec(),

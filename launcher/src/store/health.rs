@@ -4,13 +4,14 @@
 //! leaves behind. It is not a comparison of content, and names that were added are left alone: programs keep caches beside
 //! their files.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use psp_format::tar::{Entry, Kind};
-use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::remove::remove_tree;
+use crate::at;
 use crate::extract::{Listing, Tree};
 
 /// Whether everything in the list is there, below `root`.
@@ -34,10 +35,10 @@ pub(crate) fn repair(
         let (from, name) = spare.parent(&entry.path, false)?;
         let (to, _) = live.tree.parent(&entry.path, true)?;
         // A directory is moved with all that belongs below it.
-        match rustix::fs::renameat(from, name, to, name) {
+        match at::rename(from, name, to, name) {
             Err(Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                 remove_tree(to, name)?;
-                rustix::fs::renameat(from, name, to, name)?;
+                at::rename(from, name, to, name)?;
             }
             other => other?,
         }
@@ -65,9 +66,9 @@ impl<'a> Live<'a> {
             return false;
         };
         if let Kind::Symlink(target) = &entry.kind {
-            return is_link_to(at, name, target);
+            return at::is_link_to(at, name, target);
         }
-        let Ok(stat) = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) else {
+        let Ok(stat) = at::look(at, name) else {
             return false;
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -83,15 +84,9 @@ impl<'a> Live<'a> {
             Kind::HardLink(to) => self
                 .named
                 .parent(to, false)
-                .and_then(|(at, name)| rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW))
+                .and_then(|(at, name)| at::look(at, name))
                 .is_ok_and(|file| (file.st_dev, file.st_ino) == (stat.st_dev, stat.st_ino)),
             Kind::Symlink(_) => false,
         }
     }
-}
-
-/// Whether `name` is a symbolic link with this target.
-pub(crate) fn is_link_to(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> bool {
-    rustix::fs::readlinkat(at.as_fd(), name, Vec::new())
-        .is_ok_and(|found| found.as_bytes() == target)
 }

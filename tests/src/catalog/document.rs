@@ -1,4 +1,4 @@
-//! What the metadata says (SPEC.md, M24, M25 and the tables of 3.1 and 4.1). Every text here is canonical and signed.
+//! What the metadata says (SPEC.md, M24-M26 and M36). Every text here is canonical and signed.
 
 use serde_json::{Value, json};
 
@@ -59,11 +59,11 @@ fn name_of(prefix: &str, parent: &str, key: &str) -> String {
     format!("{prefix}{}", path.replace(['/', '_'], "-"))
 }
 
-fn section(parent: &str) -> &'static str {
+fn table_of(parent: &str) -> &'static str {
     if parent.starts_with("/slots") {
-        "4.1"
+        "M36"
     } else {
-        "3.1"
+        "M26"
     }
 }
 
@@ -74,7 +74,7 @@ fn missing_keys(catalog: &mut Catalog) {
         refused(
             catalog,
             &name,
-            section(parent),
+            table_of(parent),
             "106",
             &comment,
             plan().remove(parent, key),
@@ -84,7 +84,7 @@ fn missing_keys(catalog: &mut Catalog) {
     refused(
         catalog,
         "missing-desktop-terminal",
-        "3.1",
+        "M26",
         "106",
         "/desktop/terminal is absent",
         desktop,
@@ -98,7 +98,7 @@ fn wrong_types(catalog: &mut Catalog) {
         refused(
             catalog,
             &name,
-            section(parent),
+            table_of(parent),
             "106",
             &comment,
             plan().set(parent, key, json!(true)),
@@ -107,7 +107,7 @@ fn wrong_types(catalog: &mut Catalog) {
     refused(
         catalog,
         "type-argv-item",
-        "3.1",
+        "M26",
         "106",
         "an item of argv is a number",
         plan().set("/execution", "argv", json!(["/bin/sh", 1])),
@@ -115,7 +115,7 @@ fn wrong_types(catalog: &mut Catalog) {
     refused(
         catalog,
         "type-env-value",
-        "3.1",
+        "M26",
         "106",
         "a value of env is a number",
         plan().set("/execution", "env", json!({ "A": 1 })),
@@ -123,7 +123,7 @@ fn wrong_types(catalog: &mut Catalog) {
     refused(
         catalog,
         "type-mutable-false",
-        "4.1",
+        "M36",
         "106",
         "`mutable` is never false",
         plan().set("/slots/0", "mutable", json!(false)),
@@ -131,7 +131,7 @@ fn wrong_types(catalog: &mut Catalog) {
     refused(
         catalog,
         "type-terminal",
-        "3.1",
+        "M26",
         "106",
         "`terminal` is a string",
         plan().set("", "desktop", json!({ "terminal": "yes" })),
@@ -143,7 +143,7 @@ fn empty_options(catalog: &mut Catalog) {
         refused(
             catalog,
             name,
-            "3.1",
+            "M26",
             "106",
             comment,
             plan().set(parent, key, value),
@@ -315,7 +315,7 @@ fn platforms_and_times(catalog: &mut Catalog) {
     refused(
         catalog,
         "target-unknown",
-        "3.1",
+        "M26",
         "106",
         "launcher.target is none of the six",
         plan()
@@ -397,7 +397,7 @@ fn values(catalog: &mut Catalog) {
         refused(
             catalog,
             name,
-            section(parent),
+            table_of(parent),
             "106",
             comment,
             plan().set(parent, key, value),
@@ -472,7 +472,7 @@ fn values(catalog: &mut Catalog) {
     refused(
         catalog,
         "launcher-checksum-upper",
-        "3.1",
+        "M26",
         "106",
         "upper-case hexadecimal",
         upper,
@@ -488,7 +488,7 @@ fn policies(catalog: &mut Catalog) {
         refused(
             catalog,
             &name,
-            "3.1",
+            "M26",
             "47",
             "all four keys of a policy are present",
             plan().set("", "policy", partial),
@@ -509,7 +509,7 @@ fn policies(catalog: &mut Catalog) {
     refused(
         catalog,
         "policy-not-ascii",
-        "3.1",
+        "M26",
         "47",
         "a policy is ASCII only",
         plan().set("", "policy", accent),

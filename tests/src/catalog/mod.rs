@@ -9,6 +9,7 @@ mod frames;
 mod index;
 mod metadata;
 mod pax;
+mod rules;
 mod signature;
 mod slots;
 mod tree;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Vector> {
     signature::add(&mut catalog);
     metadata::add(&mut catalog);
     document::add(&mut catalog);
+    rules::add(&mut catalog);
     index::add(&mut catalog);
     slots::add(&mut catalog);
     archive::add(&mut catalog);

@@ -45,7 +45,7 @@ fn records(catalog: &mut Catalog) {
         refused(
             catalog,
             name,
-            "4.1",
+            "M36",
             "108",
             "not a slot id",
             one(Slot { id, ..file() }),
@@ -55,13 +55,13 @@ fn records(catalog: &mut Catalog) {
     refused(
         catalog,
         "slot-id-twice",
-        "4.1",
+        "M36",
         "107",
         "two slots of one id",
         twice,
     );
     let mut wrong =
-        |name, comment, slot: Slot| refused(catalog, name, "4.1", "106 107", comment, one(slot));
+        |name, comment, slot: Slot| refused(catalog, name, "M36", "106 107", comment, one(slot));
     wrong(
         "slot-lifecycle-unknown",
         "a lifecycle that 4.1 does not name",
@@ -106,7 +106,7 @@ fn records(catalog: &mut Catalog) {
         refused(
             catalog,
             name,
-            "4.1",
+            "M36",
             "106 107",
             comment,
             one(file()).set("/slots/0", key, value),
@@ -139,7 +139,7 @@ fn records(catalog: &mut Catalog) {
     );
     let mut numbers = |name, comment, first, second| {
         let plan = one(Slot::file(first, "a", b"a")).slot(Slot::file(second, "b", b"b"));
-        refused(catalog, name, "4.1", "107", comment, plan);
+        refused(catalog, name, "M36", "107", comment, plan);
     };
     numbers("slot-number-descending", "numbers 1, 0", 1, 0);
     numbers("slot-number-twice", "numbers 5, 5", 5, 5);
@@ -228,7 +228,7 @@ fn operations(catalog: &mut Catalog) {
             original_size: size,
             ..file()
         });
-        catalog.plan("layout|contents", about(name, "4.1", "85", comment), plan);
+        catalog.plan("layout|contents", about(name, "M36", "85", comment), plan);
     }
 }
 
@@ -249,6 +249,7 @@ fn targets(catalog: &mut Catalog) {
         ("target-dot-file", "M41", "."),
         ("target-flavor", "M41", ".flavor"),
         ("target-flavor-inside", "M41", ".flavor/complete"),
+        ("target-flavor-prefix", "M41", ".flavorful"),
     ] {
         refused(
             catalog,
@@ -426,7 +427,7 @@ fn digests(catalog: &mut Catalog) {
     let mut launcher = |name, cases, comment, edit: fn(&mut Parts)| {
         catalog.refused(
             "launcher",
-            about(name, "3.1", cases, comment),
+            about(name, "M26", cases, comment),
             plan().parts().with(edit).bytes(),
         );
     };
@@ -457,7 +458,7 @@ fn digests(catalog: &mut Catalog) {
         "launcher",
         about(
             "launcher-signed-digest-wrong",
-            "3.1",
+            "M26",
             "2",
             "the signed digest is of another launcher",
         ),

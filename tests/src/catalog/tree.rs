@@ -9,6 +9,7 @@ pub(super) fn add(catalog: &mut Catalog) {
     paths(catalog);
     order(catalog);
     places(catalog);
+    reserved(catalog);
     symlinks(catalog);
     hard_links(catalog);
 }
@@ -219,6 +220,33 @@ fn places(catalog: &mut Catalog) {
             Entry::file("app/d/x", b""),
         ]),
     );
+}
+
+/// Slots at the work environment itself.
+fn reserved(catalog: &mut Catalog) {
+    for (name, entries) in [
+        ("tar-flavor", &[Entry::file(".flavor", b"")][..]),
+        ("tar-flavor-prefix", &[Entry::symlink(".flavorful", "a")]),
+        (
+            "tar-flavor-directory",
+            &[
+                Entry::directory(".flavor"),
+                Entry::file(".flavor/complete", b""),
+            ],
+        ),
+    ] {
+        let slot = Slot::tar(0, "app", &stream(entries)).at(".");
+        catalog.plan(
+            "contents",
+            about(
+                name,
+                "M56",
+                "88",
+                "a name that the launcher keeps for itself",
+            ),
+            Plan::new().slot(slot),
+        );
+    }
 }
 
 fn symlinks(catalog: &mut Catalog) {
