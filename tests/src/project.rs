@@ -102,16 +102,21 @@ impl Project {
 
     /// Arguments of `flavor` that pack this project with a key for tests.
     pub fn pack_args(&self) -> Vec<OsString> {
-        self.args(&["--key-seed", "tests"])
+        self.pack_args_at("3")
+    }
+
+    /// The same at a compression level.
+    pub fn pack_args_at(&self, level: &str) -> Vec<OsString> {
+        self.args(level, &["--key-seed", "tests"])
     }
 
     /// The same without a signature.
     pub fn pack_args_unsigned(&self) -> Vec<OsString> {
-        self.args(&["--unsigned"])
+        self.args("3", &["--unsigned"])
     }
 
-    fn args(&self, signer: &[&str]) -> Vec<OsString> {
-        let mut args: Vec<OsString> = ["pack", "--level", "3", "--manifest"]
+    fn args(&self, level: &str, signer: &[&str]) -> Vec<OsString> {
+        let mut args: Vec<OsString> = ["pack", "--level", level, "--manifest"]
             .map(Into::into)
             .into();
         args.push(self.path().join("flavor.toml").into());

@@ -54,7 +54,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 fn pack_verify_start(project: &Project, level: &str, what: &str) {
     let mut pack = flavor();
-    pack.args(project.pack_args()).args(["--level", level]);
+    pack.args(project.pack_args_at(level));
     let packing = peak_memory(&pack);
     let package = project.output();
     let mut verify = flavor();

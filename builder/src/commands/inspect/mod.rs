@@ -67,7 +67,8 @@ struct Format {
     format: String,
     profile: String,
     package_id: String,
-    build_time: String,
+    /// None when the package does not sign one.
+    build_time: Option<String>,
     tool: String,
     tool_version: String,
 }
@@ -214,7 +215,8 @@ impl Inspection {
                 format: metadata.format.clone(),
                 profile: metadata.profile.clone(),
                 package_id: package.package_id().to_string(),
-                build_time: metadata.build.timestamp.clone(),
+                build_time: (metadata.build_time() != Ok(0))
+                    .then(|| metadata.build.timestamp.clone()),
                 tool: metadata.build.tool.clone(),
                 tool_version: metadata.build.tool_version.clone(),
             }),

@@ -84,12 +84,15 @@ impl Inspection {
         if let Some(format) = &self.format {
             page.line("format", &format!("{}, {}", format.format, format.profile));
             page.line("package id", &format.package_id);
-            let built = format!(
-                "{} by {} {}",
-                format.build_time,
+            let tool = format!(
+                "by {} {}",
                 escape(&format.tool),
                 escape(&format.tool_version)
             );
+            let built = match &format.build_time {
+                Some(time) => format!("{time} {tool}"),
+                None => format!("{tool}; no build time is signed"),
+            };
             page.line("built", &built);
         }
         if let Some(launcher) = &self.launcher {
