@@ -49,6 +49,7 @@ macro_rules! number {
             }
         }
         impl Field for $name {
+            const ZERO: Self = $name(<$int>::MIN.to_le_bytes());
             fn read(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map($name)
             }
@@ -61,11 +62,13 @@ macro_rules! number {
 
 /// A field of a record: a number or an array of bytes.
 trait Field: Sized {
+    const ZERO: Self;
     fn read(bytes: &[u8]) -> Option<Self>;
     fn bytes(&self) -> &[u8];
 }
 
 impl<const N: usize> Field for [u8; N] {
+    const ZERO: Self = [0; N];
     fn read(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok()
     }
@@ -104,6 +107,11 @@ macro_rules! record {
             pub const FIELDS: &'static [FieldInfo] = &[
                 $(FieldInfo { name: stringify!($field), offset: $offset, size: size_of::<$type>() },)*
             ];
+
+            /// All zeros.
+            pub fn zeroed() -> $record {
+                $record { $($field: <$type as Field>::ZERO,)* }
+            }
 
             /// Reads the record.
             pub fn from_bytes(bytes: &[u8; $total]) -> $record {
@@ -162,29 +170,6 @@ record! {
         62 permissions_low: [u8; 1],
         /// High byte of the mode.
         63 permissions_high: [u8; 1],
-    }
-}
-
-impl RawDescriptor {
-    /// All zeros.
-    pub fn zeroed() -> RawDescriptor {
-        RawDescriptor {
-            id: U64::default(),
-            name_hash: U64::default(),
-            offset: U64::default(),
-            size: U64::default(),
-            original_size: U64::default(),
-            operations: U64::default(),
-            checksum: U64::default(),
-            purpose: [0],
-            lifecycle: [0],
-            priority: [0],
-            platform: [0],
-            reserved_60: [0],
-            reserved_61: [0],
-            permissions_low: [0],
-            permissions_high: [0],
-        }
     }
 }
 
@@ -275,52 +260,6 @@ record! {
 }
 
 impl RawIndex {
-    /// All zeros.
-    pub fn zeroed() -> RawIndex {
-        RawIndex {
-            format_version: U32::default(),
-            index_checksum: U32::default(),
-            package_size: U64::default(),
-            launcher_size: U64::default(),
-            metadata_offset: U64::default(),
-            metadata_size: U64::default(),
-            slot_table_offset: U64::default(),
-            slot_table_size: U64::default(),
-            slot_count: U32::default(),
-            flags: U32::default(),
-            public_key: [0; 32],
-            metadata_checksum: [0; 32],
-            signature: [0; 512],
-            access_mode: [0],
-            cache_strategy: [0],
-            reserved_642: U16::default(),
-            page_size: U32::default(),
-            max_memory: U64::default(),
-            min_memory: U64::default(),
-            cpu_features: U64::default(),
-            gpu_requirements: U64::default(),
-            numa_hints: U64::default(),
-            stream_chunk_size: U32::default(),
-            padding_692: [0; 12],
-            build_timestamp: U64::default(),
-            build_machine: [0; 32],
-            source_hash: [0; 32],
-            dependency_hash: [0; 32],
-            license_id: [0; 16],
-            provenance_uri: [0; 8],
-            capabilities: U64::default(),
-            requirements: U64::default(),
-            extensions: U64::default(),
-            compatibility: U32::default(),
-            protocol_version: U32::default(),
-            future_crypto: [0; 512],
-            attestation_key_fp: [0; 64],
-            attestation_sbom_digest: [0; 64],
-            attestation_policy_hash: [0; 64],
-            reserved_1568: [0; 6624],
-        }
-    }
-
     /// Adler-32 (RFC 1950, 8.2) of the index with `index_checksum` zero.
     pub fn checksum(bytes: &[u8; INDEX_SIZE]) -> u32 {
         let (mut a, mut b) = (1_u32, 0_u32);
