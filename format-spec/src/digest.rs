@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
+
+use crate::json::{self, Reader, Value};
 
 /// A SHA-256 digest. Its text form is 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -87,25 +88,23 @@ impl Hasher {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checksum(pub Digest);
 
-impl Serialize for Checksum {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Checksum {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Checksum, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.strip_prefix("sha256:")
-            .and_then(Digest::from_hex)
-            .map(Checksum)
-            .ok_or_else(|| de::Error::custom("expected sha256: and 64 lower-case hex digits"))
+impl Value for Checksum {
+    fn read(reader: &mut Reader<'_>) -> Checksum {
+        let expected = "sha256: and 64 lower-case hex digits";
+        reader.named(expected, Checksum::default(), |text| {
+            let digits = text.strip_prefix("sha256:")?;
+            Digest::from_hex(digits).map(Checksum)
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        json::write_string(&self.to_string(), out);
     }
 }
 

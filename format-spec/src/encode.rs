@@ -4,6 +4,7 @@
 
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::json;
 use crate::layout::{
     DESCRIPTOR_LEN, DESCRIPTOR_SIZE, FORMAT_VERSION, INDEX_SIZE, MAGIC_END, MAGIC_START,
     RawDescriptor, RawIndex, TRAILER_LEN, TRAILER_SIZE,
@@ -167,11 +168,7 @@ pub fn trailer(index: &[u8; INDEX_SIZE]) -> [u8; TRAILER_SIZE] {
 /// The index that the metadata implies, without key, signature and checksum.
 pub fn index(metadata: &Metadata, layout: &Layout, member_digest: &Digest) -> RawIndex {
     let sbom = metadata.attestation().map(|slot| slot.checksum.0.hex());
-    // A policy is lists, numbers and booleans: it always serialises.
-    let policy = metadata
-        .policy
-        .as_ref()
-        .and_then(|policy| serde_json::to_vec(policy).ok());
+    let policy = metadata.policy.as_ref().map(|policy| json::text(policy));
     RawIndex {
         format_version: FORMAT_VERSION.into(),
         package_size: layout.package_size().into(),

@@ -31,6 +31,7 @@ pub mod encode;
 pub mod error;
 pub mod frames;
 pub mod instant;
+mod json;
 #[cfg(feature = "keys")]
 pub mod keys;
 pub mod layout;

@@ -1,15 +1,13 @@
 //! The signed metadata: its types, its one text form, and the rules for its values (SPEC.md 3.1 and 4.1).
 //!
-//! Fields stand in alphabetical order, because serde writes them in the order of their declaration and canonical JSON
-//! is sorted (M23). A test compares the order.
+//! The keys of each object are declared in alphabetical order, as canonical JSON is sorted (M23). A test compares the order.
 
 use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 
 use crate::digest::Checksum;
 use crate::error::Error;
 use crate::instant;
+use crate::json::{self, Fault, Reader, Value};
 use crate::limits::{MAX_METADATA, MAX_NAME, MAX_SLOTS};
 use crate::ops::Operations;
 use crate::path;
@@ -25,16 +23,13 @@ pub const WORKENV: &str = "{workenv}";
 pub const RESERVED_PREFIX: &str = ".flavor";
 
 /// The whole document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// What made the package, and when.
     pub build: Build,
     /// More commands, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub commands: BTreeMap<String, Command>,
     /// For desktop environments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desktop: Option<Desktop>,
     /// The default command.
     pub execution: Execution,
@@ -45,23 +40,19 @@ pub struct Metadata {
     /// Name, version and description.
     pub package: Package,
     /// What the package asks of its host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
     /// [`PROFILE`].
     pub profile: String,
     /// Rules for the environment of every command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
     /// Commands that run once, before the first start.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub setup: Vec<Command>,
     /// The slots, in the order of the slot table.
     pub slots: Vec<Slot>,
 }
 
 /// What made the package, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// Where the package runs; the halves of `launcher.target`.
     pub platform: Platform,
@@ -74,8 +65,7 @@ pub struct Build {
 }
 
 /// Operating system and architecture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Platform {
     /// `amd64` or `arm64`.
     pub arch: String,
@@ -84,49 +74,40 @@ pub struct Platform {
 }
 
 /// A named command or a setup command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// Program and arguments.
     pub argv: Vec<String>,
     /// Working directory; the caller's without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Variables set for this command.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }
 
 /// The default command, with the text that base readers need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
     /// Program and arguments.
     pub argv: Vec<String>,
     /// The same, quoted as base readers split it.
     pub command: String,
     /// Working directory; the caller's without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Variables set for this command.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }
 
 /// For desktop environments.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desktop {
     /// Id of the slot that holds the icon.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
     /// Whether a double-click opens a terminal.
     pub terminal: bool,
 }
 
 /// The launcher in front of the metadata.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launcher {
     /// Required by base readers; empty.
     pub capabilities: Vec<String>,
@@ -143,20 +124,15 @@ pub struct Launcher {
 }
 
 /// Name, version and description.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
     /// Authors.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
     /// One line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
     /// SPDX expression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     /// `[a-z0-9][a-z0-9_-]*`.
     pub name: String,
@@ -165,8 +141,7 @@ pub struct Package {
 }
 
 /// What the package asks of its host. All keys are always written: flavorpack's launchers enforce all or none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Days after the build time in which it starts; 0 for ever.
     pub max_age_days: u64,
@@ -179,34 +154,27 @@ pub struct Policy {
 }
 
 /// Rules for the environment of every command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtime {
     /// The rules.
     pub env: EnvRules,
 }
 
 /// Environment rules, applied in the order unset, pass, map, set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvRules {
     /// Renamed variables: old name to new name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub map: BTreeMap<String, String>,
     /// Patterns of variables that stay although a less specific pattern of `unset` matches.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass: Vec<String>,
     /// Variables that are set.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, String>,
     /// Patterns of variables that are removed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<String>,
 }
 
 /// A slot's signed record (SPEC.md 4.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     /// SHA-256 of the stored bytes.
     pub checksum: Checksum,
@@ -217,7 +185,6 @@ pub struct Slot {
     /// Permission bits.
     pub mode: u32,
     /// Whether the application may change the files.
-    #[serde(default, skip_serializing_if = "is_false")]
     pub mutable: bool,
     /// Offset of the stored bytes.
     pub offset: u64,
@@ -239,16 +206,101 @@ pub struct Slot {
     pub target: String,
 }
 
-fn is_false(b: &bool) -> bool {
-    !b
+json::objects! {
+    Metadata {
+        required build,
+        optional commands,
+        optional desktop,
+        required execution,
+        required format,
+        required launcher,
+        required package,
+        optional policy,
+        required profile,
+        optional runtime,
+        optional setup,
+        required slots,
+    }
+    Build {
+        required platform,
+        required timestamp,
+        required tool,
+        required tool_version,
+    }
+    Platform {
+        required arch,
+        required os,
+    }
+    Command {
+        required argv,
+        optional cwd,
+        optional env,
+    }
+    Execution {
+        required argv,
+        required command,
+        optional cwd,
+        optional env,
+    }
+    Desktop {
+        optional icon,
+        required terminal,
+    }
+    Launcher {
+        required capabilities,
+        required checksum,
+        required size,
+        required target,
+        required tool,
+        required tool_version,
+    }
+    Package {
+        optional authors,
+        optional description,
+        optional homepage,
+        optional license,
+        required name,
+        required version,
+    }
+    Policy {
+        required max_age_days,
+        required platforms,
+        required refuse_root,
+        required require_env,
+    }
+    Runtime {
+        required env,
+    }
+    EnvRules {
+        optional map,
+        optional pass,
+        optional set,
+        optional unset,
+    }
+    Slot {
+        required checksum,
+        required id,
+        required lifecycle,
+        required mode,
+        optional mutable,
+        required offset,
+        required operations,
+        required operations_code,
+        required original_size,
+        required purpose,
+        required size,
+        required slot,
+        required source,
+        required target,
+    }
 }
 
+// After `or` stands what a reader that has failed goes on with.
 macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal : $code:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident or $otherwise:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal : $code:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+            pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
             /// Every value.
@@ -269,12 +321,23 @@ macro_rules! names {
                 match self { $($name::$variant => $code,)* }
             }
         }
+
+        impl Value for $name {
+            fn read(reader: &mut Reader<'_>) -> $name {
+                let expected = concat!("a value of ", stringify!($name));
+                reader.named(expected, $name::$otherwise, $name::from_name)
+            }
+
+            fn write(&self, out: &mut Vec<u8>) {
+                json::write_string(self.name(), out);
+            }
+        }
     };
 }
 
 names! {
     /// When the content of a slot is there.
-    Lifecycle {
+    Lifecycle or Cached {
         /// Extracted once.
         Cached = "cached": 4,
         /// Extracted once.
@@ -302,7 +365,7 @@ names! {
 
 names! {
     /// What a slot is for. Informative.
-    Purpose {
+    Purpose or Payload {
         /// Anything.
         Payload = "payload": 0,
         /// Data.
@@ -336,11 +399,7 @@ impl Metadata {
         if text.len() > MAX_METADATA {
             return Err(Error::value("", format!("more than {MAX_METADATA} bytes")));
         }
-        let metadata: Metadata = serde_json::from_slice(text).map_err(|e| Error::Json {
-            line: widen(e.line()),
-            column: widen(e.column()),
-            detail: e.to_string(),
-        })?;
+        let metadata: Metadata = json::read(text).map_err(|fault| refused(text, fault))?;
         let canonical = metadata.to_text();
         if canonical != text {
             let at = canonical
@@ -356,8 +415,7 @@ impl Metadata {
 
     /// The canonical text (M23).
     pub fn to_text(&self) -> Vec<u8> {
-        // Strings, integers, lists and string-keyed maps always serialise.
-        serde_json::to_vec(self).unwrap_or_default()
+        json::text(self)
     }
 
     /// Checks every value against its rule. A writer calls this too: it cannot write what a reader would refuse.
@@ -422,6 +480,22 @@ impl Metadata {
         self.slots
             .iter()
             .find(|slot| slot.lifecycle == Lifecycle::Attestation)
+    }
+}
+
+/// The error for a text that is no document.
+fn refused(text: &[u8], Fault { at, expected }: Fault) -> Error {
+    let (before, rest) = text.split_at_checked(at).unwrap_or((text, b""));
+    // Only the layout of the text is wrong where white space stands between the tokens.
+    if let Some(b' ' | b'\t' | b'\n' | b'\r') = rest.first() {
+        return Error::NotCanonical { at: widen(at) };
+    }
+    let line = before.split(|&c| c == b'\n');
+    let column = line.clone().next_back().map_or(0, <[u8]>::len);
+    Error::Json {
+        line: widen(line.count()),
+        column: widen(column).saturating_add(1),
+        detail: format!("expected {expected}"),
     }
 }
 

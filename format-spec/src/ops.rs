@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::json::{self, Reader, Value};
 
 /// One step of a chain, as its code in the descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,22 +87,17 @@ pub fn encode(ops: &[Op]) -> Option<u64> {
 }
 
 /// The chains of the strict profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operations {
     /// One file, as it is.
-    #[serde(rename = "none")]
     None,
     /// One file in Zstandard frames.
-    #[serde(rename = "zstd")]
     Zstd,
     /// A tar stream, as it is.
-    #[serde(rename = "tar")]
     Tar,
     /// A tar stream in Zstandard frames that begin and end at entry boundaries.
-    #[serde(rename = "tar.zst")]
     TarZst,
     /// A tar stream in one gzip stream, for the launchers of flavorpack.
-    #[serde(rename = "tar.gz")]
     TarGz,
 }
 
@@ -141,17 +136,37 @@ impl Operations {
     pub fn is_framed(self) -> bool {
         self.steps().last() == Some(&Op::Zstd)
     }
-}
 
-impl fmt::Display for Operations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// The chain with this name.
+    pub fn from_name(name: &str) -> Option<Operations> {
+        Operations::ALL.into_iter().find(|ops| ops.name() == name)
+    }
+
+    /// Its name in metadata.
+    pub fn name(self) -> &'static str {
+        match self {
             Operations::None => "none",
             Operations::Zstd => "zstd",
             Operations::Tar => "tar",
             Operations::TarZst => "tar.zst",
             Operations::TarGz => "tar.gz",
-        })
+        }
+    }
+}
+
+impl Value for Operations {
+    fn read(reader: &mut Reader<'_>) -> Operations {
+        reader.named("operations", Operations::None, Operations::from_name)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        json::write_string(self.name(), out);
+    }
+}
+
+impl fmt::Display for Operations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -521,7 +521,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 pub struct TreeCheck {
     root: Vec<u8>,
     started: bool,
-    directories: std::collections::HashSet<Vec<u8>>,
+    directories: std::collections::BTreeSet<Vec<u8>>,
     /// The parent that was found last: most entries share it with the one before.
     known: Vec<u8>,
 }
@@ -529,7 +529,7 @@ pub struct TreeCheck {
 impl TreeCheck {
     /// A check for a slot whose target is `root`: empty for the top of the work environment.
     pub fn new(root: &[u8]) -> TreeCheck {
-        let directories = std::collections::HashSet::new();
+        let directories = std::collections::BTreeSet::new();
         TreeCheck {
             root: root.to_vec(),
             started: false,

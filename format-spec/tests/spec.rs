@@ -115,12 +115,7 @@ fn names_are_the_code() {
 
 #[test]
 fn slot_keys_are_the_code() {
-    // An unknown key makes serde list the known ones, so the error text is the code's own list.
-    let error = serde_json::from_str::<metadata::Slot>("{\"?\":0}")
-        .unwrap_err()
-        .to_string();
-    let list = error.split_once("expected one of ").unwrap().1;
-    let known: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
+    let known: BTreeSet<&str> = metadata::Slot::KEYS.iter().copied().collect();
     let specified = rows("\n### 4.1 Signed record\n")
         .iter()
         .filter_map(|row| row[0].strip_prefix('`')?.strip_suffix('`'))

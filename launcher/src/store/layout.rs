@@ -247,19 +247,29 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use psp_format::digest::Checksum;
+    use psp_format::metadata::{Lifecycle, Purpose};
+    use psp_format::ops::Operations;
+
     use super::*;
 
     fn slot(id: &str, target: &str, lifecycle: &str, mutable: bool) -> Slot {
-        let checksum = format!("sha256:{}", Digest::of(b""));
-        let mut record = serde_json::json!({
-            "checksum": checksum, "id": id, "lifecycle": lifecycle, "mode": 493, "offset": 0, "operations": "tar",
-            "operations_code": 1, "original_size": 1, "purpose": "payload", "size": 1, "slot": 0, "source": "",
-            "target": target,
-        });
-        if mutable {
-            record["mutable"] = true.into();
+        Slot {
+            checksum: Checksum(Digest::of(b"")),
+            id: id.to_owned(),
+            lifecycle: Lifecycle::from_name(lifecycle).unwrap_or(Lifecycle::Cached),
+            mode: 0o755,
+            mutable,
+            offset: 0,
+            operations: Operations::Tar,
+            operations_code: Operations::Tar.code(),
+            original_size: 1,
+            purpose: Purpose::Payload,
+            size: 1,
+            slot: 0,
+            source: String::new(),
+            target: target.to_owned(),
         }
-        serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]
