@@ -75,6 +75,7 @@ pub struct Platform {
 
 /// A named command or a setup command.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Command {
     /// Program and arguments.
     pub argv: Vec<String>,
@@ -125,6 +126,7 @@ pub struct Launcher {
 
 /// Name, version and description.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Package {
     /// Authors.
     pub authors: Vec<String>,
@@ -142,6 +144,7 @@ pub struct Package {
 
 /// What the package asks of its host. All keys are always written: flavorpack's launchers enforce all or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Policy {
     /// Days after the build time in which it starts; 0 for ever.
     pub max_age_days: u64,
@@ -300,7 +303,8 @@ macro_rules! names {
     ($(#[$doc:meta])* $name:ident or $otherwise:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal : $code:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-            pub enum $name { $($(#[$variant_doc])* $variant,)* }
+            #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
             /// Every value.
