@@ -30,7 +30,7 @@ fn files_that_were_changed() {
     );
     assert_refused(&start(&good[..launcher + 90]), 125, &[&fact]);
     let fact = format!(
-        "1 bytes follow the end of the package (at {total} of {})",
+        "1 byte follows the end of the package (at {total} of {})",
         total + 1
     );
     assert_refused(&start(&[&good[..], b"x"].concat()), 125, &[&fact]);
