@@ -34,6 +34,28 @@ pub fn host_target() -> &'static str {
     HOST_TARGET
 }
 
+/// Checks that `bytes` are an executable for `target` and not a whole package.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn check(bytes: &[u8], target: &str) -> Result<(), &'static str> {
+    use goblin::elf::header::{EM_AARCH64, EM_X86_64};
+    let machine = match target {
+        "linux_amd64" => EM_X86_64,
+        "linux_arm64" => EM_AARCH64,
+        _ => return Err("launchers for this target are not supported yet"),
+    };
+    let header = goblin::elf::Elf::parse_header(bytes).map_err(|_| "not an ELF executable")?;
+    if bytes.ends_with(&psp_format::layout::MAGIC_END) {
+        return Err("a whole package, not the launcher alone");
+    }
+    if header.e_machine != machine {
+        return Err("an executable for another processor");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

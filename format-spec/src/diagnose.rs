@@ -127,3 +127,90 @@ fn number(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
         Some(n.checked_mul(256)? | u64::from(byte))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Checksum, Digest};
+    use crate::encode::place;
+    use crate::metadata::tests::example;
+
+    /// The smallest launcher: an ELF header, one program header, the mark.
+    fn launcher() -> Vec<u8> {
+        let mut elf = vec![0; 120];
+        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        elf.extend(LAUNCHER_MARK);
+        elf[32] = 64; // program headers
+        elf[54] = 56; // size of one
+        elf[56] = 1; // how many
+        elf[64 + 32] = 160; // bytes of the segment
+        elf.resize(160, 0);
+        elf
+    }
+
+    fn package() -> Vec<u8> {
+        let launcher = launcher();
+        let mut metadata = example();
+        metadata.launcher.size = widen(launcher.len());
+        metadata.launcher.checksum = Checksum(Digest::of(&launcher));
+        let (_, head) = place(metadata).unwrap_or_else(|e| panic!("{e}"));
+        let mut out = [&launcher[..], &head.bytes].concat();
+        let end = usize::try_from(head.layout.trailer.start()).unwrap_or(0);
+        out.resize(end, 0);
+        out.extend(head.trailer(None));
+        out
+    }
+
+    /// What is said about these bytes, and how many were read for it.
+    fn ask(bytes: &[u8]) -> (Error, u64) {
+        let mut read = 0;
+        let error = diagnose(Error::NoTrailer, widen(bytes.len()), |range| {
+            assert!(range.len() < 8 << 20);
+            read += range.len();
+            range.of(bytes).map(<[u8]>::to_vec)
+        });
+        (error, read)
+    }
+
+    #[test]
+    fn what_happened() {
+        let good = package();
+        let (size, elf) = (good.len(), launcher().len());
+        let truncated = |size| Error::Truncated {
+            size,
+            expected: widen(good.len()),
+        };
+        for cut in [1, 4, 8200, 8300] {
+            let (error, _) = ask(&good[..size - cut]);
+            assert_eq!(error, truncated(widen(size - cut)));
+        }
+        for (end, part) in [
+            (elf + 1, "metadata"),
+            (elf + 40, "metadata"),
+            (155, "launcher"),
+        ] {
+            let size = widen(end);
+            assert_eq!(ask(&good[..end]).0, Error::CutShort { size, part });
+        }
+        let tool = "strip or objcopy";
+        assert_eq!(ask(&good[..elf]).0, Error::DataRemoved { tool });
+        let (appended, _) = ask(&[&good[..], b"x"].concat());
+        assert!(matches!(appended, Error::Appended { .. }));
+        // Any other program is just a program.
+        assert_eq!(ask(&good[..120]).0, Error::NoTrailer);
+        assert_eq!(ask(b"").0, Error::NoTrailer);
+        assert_eq!(ask(b"#!/bin/sh\n").0, Error::NoTrailer);
+    }
+
+    #[test]
+    fn no_number_is_believed() {
+        let good = package();
+        for at in (0..launcher().len() - 8).chain(160..400) {
+            for value in [0, 1, u64::MAX, 1 << 63, 1 << 40, 0xffff_ffff] {
+                let mut bytes = good.clone();
+                bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+                assert!(ask(&bytes).1 < 16 << 20);
+            }
+        }
+    }
+}

@@ -283,8 +283,13 @@ impl fmt::Display for Error {
             }
             Error::Appended { size, expected } => write!(
                 f,
-                "{} bytes follow the end of the package (at {expected} of {size})",
-                size.saturating_sub(*expected)
+                "{} {} the end of the package (at {expected} of {size})",
+                size.saturating_sub(*expected),
+                if size.saturating_sub(*expected) == 1 {
+                    "byte follows"
+                } else {
+                    "bytes follow"
+                }
             ),
             Error::DataRemoved { tool } => write!(
                 f,

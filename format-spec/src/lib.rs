@@ -26,6 +26,7 @@
 
 pub mod diagnose;
 pub mod digest;
+pub mod dump;
 pub mod encode;
 pub mod error;
 pub mod frames;

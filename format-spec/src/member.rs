@@ -35,6 +35,15 @@ pub fn wrapped_len(len: usize) -> u64 {
     )
 }
 
+/// Offset in the member of the byte of the text at `at`.
+pub fn offset_of(at: usize) -> u64 {
+    let blocks = (at / BLOCK).saturating_add(1);
+    widen(
+        at.saturating_add(blocks.saturating_mul(BLOCK_HEADER))
+            .saturating_add(HEADER.len()),
+    )
+}
+
 /// The text inside `member`, or where it differs from the one form.
 pub fn unwrap(member: &[u8]) -> Result<Vec<u8>, Error> {
     let fault = |rest: &[u8], part| Error::Member {

@@ -1,4 +1,4 @@
-//! What slots hold, checked in memory: M50 to M63 for `flavor verify`, and the list for `flavor inspect`.
+//! What slots hold, checked without writing: M50 to M63 for `flavor verify`, and the list for `flavor inspect`.
 //!
 //! The decoding is that of [`crate::extract`], with nothing written: what is accepted here can be extracted. Slots are
 //! decoded as a stream, several runs at once; content is never held as a whole.
@@ -11,7 +11,7 @@ use psp_format::range::{Range, widen};
 use psp_format::tar::Entry;
 use psp_format::{Error, VerifiedPackage, digest::Digest, metadata::Slot};
 
-use crate::extract::{ExtractError, Listing, Nothing, Work, of_file, walk_stream};
+use crate::extract::{ExtractError, Listing, Nothing, ReadAt, Work, of_file, walk_stream};
 
 /// Checks digest and content of every slot of a package that is in memory.
 ///
@@ -41,11 +41,26 @@ pub fn check_slot(slot: &Slot, stored: &[u8]) -> Result<Listing, ExtractError> {
     let range = range.ok_or_else(|| Error::SlotDigest {
         slot: slot.id.clone(),
     })?;
+    check_slot_at(slot, &stored, range, None)
+}
+
+/// [`check_slot`] for the stored bytes at `range` of a file. `progress` is called with the number of content bytes done
+/// since the last call, by any thread.
+///
+/// # Errors
+///
+/// See [`check`]; [`ExtractError::Read`] when the file cannot be read.
+pub fn check_slot_at(
+    slot: &Slot,
+    source: &dyn ReadAt,
+    range: Range,
+    progress: Option<&(dyn Fn(u64) + Sync)>,
+) -> Result<Listing, ExtractError> {
     let work = Work {
         slot,
-        source: &stored,
+        source,
         range,
-        progress: None,
+        progress,
         one_thread: false,
     };
     if slot.operations.is_tar() {

@@ -7,6 +7,8 @@ pub const FLAVOR_CACHE: &str = "FLAVOR_CACHE";
 /// Read: the command to start, by its name in the package. Never passed on, so that a package started by this one
 /// chooses for itself.
 pub const FLAVOR_COMMAND: &str = "FLAVOR_COMMAND";
+/// Read: `1` extracts the slots that are there for development too.
+pub const FLAVOR_DEV: &str = "FLAVOR_DEV";
 /// Read: the cache directory of a systemd service (`CacheDirectory=`); the first of a list.
 pub const CACHE_DIRECTORY: &str = "CACHE_DIRECTORY";
 /// Read: `flavor` below it is a candidate for the cache.
@@ -75,6 +77,11 @@ pub const TABLE: &[Variable] = &[
         FLAVOR_COMMAND,
         Use::Taken,
         "the command to start, by its name in the package",
+    ),
+    line(
+        FLAVOR_DEV,
+        Use::Read,
+        "`1` extracts the slots that are there for development too",
     ),
     line(
         CACHE_DIRECTORY,
@@ -147,6 +154,6 @@ mod tests {
             .map(|(name, _)| name);
         let table: Vec<_> = TABLE.iter().map(|variable| variable.name).collect();
         assert_eq!(constants.filter(|name| !table.contains(name)).count(), 0);
-        assert_eq!(table.len(), 18);
+        assert_eq!(table.len(), 19);
     }
 }

@@ -22,6 +22,7 @@
 )]
 #![cfg_attr(test, allow(clippy::panic))]
 
+mod at;
 pub mod contents;
 pub mod env_vars;
 pub mod exec;

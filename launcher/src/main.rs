@@ -1,2 +1,26 @@
-//! Stub.
-fn main() {}
+//! The stub: the program at the front of every package. It takes no argument and reads no file for itself; what is done,
+//! and in which order, is in `psp_launcher::start`.
+
+#![no_main]
+
+use psp_format::diagnose::LAUNCHER_MARK;
+use psp_launcher::sys::{Arena, Process};
+use psp_launcher::{report, start};
+
+#[global_allocator]
+static MEMORY: Arena = Arena;
+
+psp_launcher::entry!(main_of_stub);
+
+/// Starts the package; comes back with an exit code when that fails.
+fn main_of_stub(process: &Process) -> u8 {
+    // The linker must not drop the mark: a stripped package is recognised by it.
+    core::hint::black_box(LAUNCHER_MARK);
+    match start::running(process) {
+        Ok(never) => match never {},
+        Err(error) => {
+            report::failure(&error, error.help(), &process.vars);
+            error.exit_code()
+        }
+    }
+}

@@ -17,8 +17,8 @@
 
 use core::ffi::CStr;
 use core::fmt::Display;
+use std::ffi::CString;
 use std::io::{IsTerminal as _, Write as _};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::env_vars;
 use crate::plan::variable;
-use crate::sys::{self, Sigpipe};
+use crate::sys::{self, Output, Sigpipe};
 
 /// How long a first start is silent.
 const SILENT: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub fn failure(fact: &dyn Display, help: &str, vars: &[&CStr]) {
     sys::set_sigpipe(Sigpipe::Ignored);
     write(&format!("error: {fact}\nhelp: {help}\n"));
     if dialog_is_due(vars) {
-        show_dialog(&format!("{fact}\n\n{help}"));
+        show_dialog(&format!("{fact}\n\n{help}"), vars);
     }
 }
 
@@ -50,7 +50,8 @@ pub fn failure(fact: &dyn Display, help: &str, vars: &[&CStr]) {
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        // A line break is the launcher's own, where it lists something: names are escaped where they are put in.
+        if c.is_control() && c != '\n' {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -169,21 +170,19 @@ fn has_controlling_terminal() -> bool {
     rustix::fs::open(c"/dev/tty", flags, Mode::empty()).is_ok()
 }
 
-fn show_dialog(text: &str) {
-    let dialogs: [(&str, &[&str]); 3] = [
-        ("zenity", &["--error", "--no-markup", "--text"]),
-        ("kdialog", &["--error"]),
-        ("xmessage", &["-center"]),
+fn show_dialog(text: &str, vars: &[&CStr]) {
+    let Ok(text) = CString::new(text) else { return };
+    let dialogs: [&[&CStr]; 3] = [
+        &[c"zenity", c"--error", c"--no-markup", c"--text"],
+        &[c"kdialog", c"--error"],
+        &[c"xmessage", c"-center"],
     ];
-    for (program, args) in dialogs {
-        let started = Command::new(program)
-            .args(args)
-            .arg(text)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        if started.is_ok() {
+    for dialog in dialogs {
+        let argv: Vec<&CStr> = dialog.iter().copied().chain([text.as_c_str()]).collect();
+        let started = dialog
+            .first()
+            .map(|program| sys::spawn(program, &argv, vars, None, Output::Nowhere));
+        if let Some(Ok(_)) = started {
             return;
         }
     }
@@ -195,8 +194,8 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys() {
-        let text = printable("a\x1b[2Jb\r\n\u{9b}c \u{e9}");
-        assert_eq!(text, "a\\u{1b}[2Jb\\r\\n\\u{9b}c \u{e9}");
+        let text = printable("a\x1b[2Jb\r\u{9b}c \u{e9}\n");
+        assert_eq!(text, "a\\u{1b}[2Jb\\r\\u{9b}c \u{e9}\n");
     }
 
     #[test]

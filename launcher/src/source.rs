@@ -149,15 +149,14 @@ impl PackageFile {
 
     /// The directory that the file lies in, without links in its path; of a deleted file, the one in which it was.
     ///
-    /// Empty where that cannot be told.
+    /// Without `/proc`, as the file was named.
     pub fn directory(&self) -> Vec<u8> {
         let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let path = std::fs::read_link(link)
-            .or_else(|_| std::fs::canonicalize(self.path()))
-            .unwrap_or_default();
-        path.parent()
-            .map(|parent| parent.as_os_str().as_bytes().to_vec())
-            .unwrap_or_default()
+        let path = rustix::fs::readlink(link, Vec::new()).unwrap_or_else(|_| self.path.clone());
+        let path = path.to_bytes();
+        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        // What lies in the root has `/` itself.
+        path.get(..end.max(1)).unwrap_or_default().to_vec()
     }
 
     fn read(&self, range: Range) -> Result<Vec<u8>, SourceError> {

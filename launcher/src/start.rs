@@ -2,15 +2,27 @@
 
 use core::convert::Infallible;
 use core::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use psp_format::VerifiedPackage;
 
-use crate::exec::ExecError;
-use crate::plan::{self, Choice, PlanError, Snapshot};
-use crate::policy::{self, Refusal};
-use crate::report;
+use crate::env_vars::FLAVOR_DEV;
+use crate::exec::{self, ExecError};
+use crate::plan::cache::{fallbacks, named};
+use crate::plan::{self, Choice, Places, PlanError, Snapshot};
+use crate::policy::{self, Facts, Refusal};
+use crate::report::Progress;
 use crate::source::{PackageFile, SourceError, read_package};
+use crate::store::{BootId, Candidate, HookError, Hooks, Store, StoreError, Workenv, find_ready};
 use crate::sys::{self, Process};
+
+/// Filled when an image is built or a package is installed for everybody; looked at and never written.
+const SYSTEM_STORE: &str = "/var/lib/flavor";
+/// Largest passwd file that is looked at, in bytes.
+const MAX_PASSWD: u64 = 1 << 20;
 
 /// Why a package was not started.
 #[derive(Debug)]
@@ -24,11 +36,283 @@ pub enum StartError {
     Policy(Refusal),
     /// There is no plan.
     Plan(PlanError),
-    /// A program cannot be executed.
+    /// There is no place for its files, or they cannot be put there.
+    Store(StoreError),
+    /// A program cannot be executed, or a setup command failed.
     Exec(ExecError),
 }
+
+/// What the stub does: starts the package that the running executable is.
+///
+/// # Errors
+///
+/// Returns only when the start fails.
+pub fn running(process: &Process) -> Result<Infallible, StartError> {
+    // With privileges that the caller does not have, the caller's cache and environment must not be trusted, and a
+    // launcher without them cannot start much. A program that needs privileges is installed, not packed.
+    if sys::is_privileged() {
+        return Err(StartError::Privileged);
+    }
+    let file = PackageFile::running(process)?;
+    let package = read_package(&file)?;
+    run(&package, &file, &snapshot(process), Choice::Caller)
+}
+
+/// The snapshot for the running executable.
+fn snapshot(process: &Process) -> Snapshot<'static> {
+    let named = sys::exec_path().or(process.args.first().copied());
+    Snapshot {
+        command: named.unwrap_or_default(),
+        args: process.args.iter().skip(1).copied().collect(),
+        vars: process.vars.clone(),
+        uid: sys::effective_uid(),
+    }
+}
+
+/// Starts a verified package in place of this process: policy, cache, extraction where needed, execution.
+///
+/// # Errors
+///
+/// Returns only when the start fails. A cache directory may then exist; nothing half-extracted does.
+pub fn run(
+    package: &VerifiedPackage,
+    file: &PackageFile,
+    snapshot: &Snapshot<'_>,
+    choice: Choice<'_>,
+) -> Result<Infallible, StartError> {
+    let facts = Facts {
+        uid: snapshot.uid,
+        now: seconds_since_1970,
+        has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
+    };
+    policy::check(package.metadata(), &facts).map_err(StartError::Policy)?;
+    // A wrong name is told before anything is unpacked for it.
+    plan::check_choice(package, snapshot, choice).map_err(StartError::Plan)?;
+    let start = Start {
+        package,
+        file,
+        snapshot,
+        choice,
+    };
+    let mut candidates = named(snapshot).map_err(StartError::Plan)?;
+    if candidates.is_empty() {
+        add_fallbacks(&mut candidates, snapshot);
+    }
+    let dev = snapshot.var(FLAVOR_DEV) == Some(b"1");
+    if let Some((store, workenv)) = start.ready(&candidates, dev) {
+        let error = start.execute(&store, &workenv)?;
+        if !error.may_be_damage() {
+            return Err(StartError::Exec(error));
+        }
+        // A file that is gone from the cache is put back, not reported for ever. A system store is healed by whoever
+        // fills it; until then, the user's own takes its place.
+        if store.root() != Path::new(SYSTEM_STORE) {
+            let workenv = start.ensure(&store, Heal::Yes)?;
+            return Err(StartError::Exec(start.execute(&store, &workenv)?));
+        }
+    }
+    let store = open_store(package, snapshot, candidates)?.with_dev(dev);
+    let workenv = start.ensure(&store, Heal::No)?;
+    let error = start.execute(&store, &workenv)?;
+    // It was ready in a store that is not the first candidate.
+    if error.may_be_damage() {
+        let workenv = start.ensure(&store, Heal::Yes)?;
+        return Err(StartError::Exec(start.execute(&store, &workenv)?));
+    }
+    Err(StartError::Exec(error))
+}
+
+/// The first usable candidate. Those that the environment does not name are looked for when those that it names fail.
+fn open_store(
+    package: &VerifiedPackage,
+    snapshot: &Snapshot<'_>,
+    mut candidates: Vec<Candidate>,
+) -> Result<Store, StartError> {
+    if let Ok(store) = Store::open_for(&candidates, package) {
+        return Ok(store);
+    }
+    // Again with all of them, so that the message has every reason.
+    add_fallbacks(&mut candidates, snapshot);
+    Store::open_for(&candidates, package).map_err(StartError::Store)
+}
+
+fn add_fallbacks(candidates: &mut Vec<Candidate>, snapshot: &Snapshot<'_>) {
+    for candidate in fallbacks(snapshot, passwd().as_deref()) {
+        if !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
+}
+
+fn passwd() -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open("/etc/passwd").ok()?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_PASSWD), &mut text).ok()?;
+    Some(text)
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
+}
+
+/// A start whose decisions are made, as far as they can be before the files are there.
+struct Start<'s, 'a> {
+    package: &'a VerifiedPackage,
+    file: &'s PackageFile,
+    snapshot: &'s Snapshot<'a>,
+    choice: Choice<'a>,
+}
+
+/// Whether the record of a ready environment is believed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heal {
+    /// It is.
+    No,
+    /// Something is missing or altered: everything is looked at and put right.
+    Yes,
+}
+
+impl Start<'_, '_> {
+    /// The package's files, where they are known to be ready: in the system's store, or in the first candidate. A later
+    /// candidate counts only when the earlier ones are unusable, which takes a closer look.
+    fn ready(&self, candidates: &[Candidate], dev: bool) -> Option<(Store, Workenv)> {
+        let system = Candidate {
+            path: PathBuf::from(SYSTEM_STORE),
+            origin: "the system's store",
+        };
+        let look: Vec<_> = core::iter::once(system)
+            .chain(candidates.first().cloned())
+            .collect();
+        find_ready(&look, self.package, &BootId::read(), dev)
+    }
+
+    /// Executes the chosen command. Comes back with the reason why that was not possible.
+    fn execute(&self, store: &Store, workenv: &Workenv) -> Result<ExecError, StartError> {
+        let plan = self.with_places(store, &workenv.path, |places| {
+            plan::application(self.package, self.snapshot, self.choice, places)
+        });
+        match exec::replace(&plan.map_err(StartError::Plan)?) {
+            Ok(never) => match never {},
+            Err(error) => Ok(error),
+        }
+    }
+
+    fn ensure(&self, store: &Store, heal: Heal) -> Result<Workenv, StartError> {
+        let package = &self.package.metadata().package;
+        let hooks = StartHooks {
+            start: self,
+            store,
+            progress: Progress::new(&package.name, &package.version),
+            failure: Mutex::new(None),
+        };
+        let file = self.file.file();
+        let result = match heal {
+            Heal::No => store.ensure(self.package, file, &hooks),
+            Heal::Yes => store.ensure_again(self.package, file, &hooks),
+        };
+        hooks.progress.clear();
+        // The store knows that setup failed; why, is known here.
+        let failure = hooks.failure.into_inner().ok().flatten();
+        result.map_err(|error| failure.unwrap_or(StartError::Store(error)))
+    }
+
+    fn setup(&self, store: &Store, workenv: &Path) -> Result<(), StartError> {
+        for command in &self.package.metadata().setup {
+            let plan = self.with_places(store, workenv, |places| {
+                plan::setup(self.package, self.snapshot, command, places)
+            });
+            exec::run(&plan.map_err(StartError::Plan)?).map_err(StartError::Exec)?;
+        }
+        Ok(())
+    }
+
+    fn with_places<T>(
+        &self,
+        store: &Store,
+        workenv: &Path,
+        with: impl FnOnce(&Places<'_>) -> T,
+    ) -> T {
+        with(&Places {
+            workenv: workenv.as_os_str().as_bytes(),
+            cache: store.root().as_os_str().as_bytes(),
+            package_dir: &|| self.file.directory(),
+        })
+    }
+}
+
+/// What the store calls while it unpacks.
+struct StartHooks<'s, 'a> {
+    start: &'s Start<'s, 'a>,
+    store: &'s Store,
+    progress: Progress,
+    failure: Mutex<Option<StartError>>,
+}
+
+impl Hooks for StartHooks<'_, '_> {
+    fn waiting(&self) {
+        self.progress.waiting();
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.progress.unpacked(done, total);
+    }
+
+    fn setup(&self, workenv: &Path) -> Result<(), HookError> {
+        self.progress.clear();
+        self.start.setup(self.store, workenv).map_err(|error| {
+            if let Ok(mut failure) = self.failure.lock() {
+                *failure = Some(error);
+            }
+            HookError
+        })
+    }
+}
+
+impl StartError {
+    /// The exit code for this reason: 125 for every start that was refused or failed, and those of [`ExecError`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Exec(error) => error.exit_code(),
+            _ => 125,
+        }
+    }
+
+    /// One line that says what a person can do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            StartError::Privileged => {
+                "remove the set-user-id and set-group-id bits and the capabilities of the file"
+            }
+            StartError::Source(error) => error.help(),
+            StartError::Policy(refusal) => refusal.help(),
+            StartError::Plan(error) => error.help(),
+            StartError::Store(error) => error.help(),
+            StartError::Exec(error) => error.help(),
+        }
+    }
+}
+
 impl From<SourceError> for StartError {
-    fn from(error: SourceError) -> Self {
+    fn from(error: SourceError) -> StartError {
         StartError::Source(error)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Privileged => f.write_str(
+                "the package runs with privileges that its caller does not have, which it refuses",
+            ),
+            StartError::Source(error) => error.fmt(f),
+            StartError::Policy(refusal) => refusal.fmt(f),
+            StartError::Plan(error) => error.fmt(f),
+            StartError::Store(error) => error.fmt(f),
+            StartError::Exec(error) => error.fmt(f),
+        }
     }
 }

@@ -175,7 +175,7 @@ fn resolved(directory: &Path) -> PathBuf {
     }
 }
 
-fn icon_slot(icon: &PathBuf, mtime: u64) -> Result<PlannedSlot, PackError> {
+fn icon_slot(icon: &Path, mtime: u64) -> Result<PlannedSlot, PackError> {
     let of_icon = |error| PackError::Input {
         slot: ICON.into(),
         error,
@@ -195,7 +195,7 @@ fn icon_slot(icon: &PathBuf, mtime: u64) -> Result<PlannedSlot, PackError> {
             source,
         }),
         Source::Tree(_) => Err(of_icon(InputError::NotASource {
-            path: icon.clone(),
+            path: icon.to_path_buf(),
             what: "a directory or archive",
         })),
     }

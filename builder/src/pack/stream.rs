@@ -91,7 +91,7 @@ fn write_content(content: &Content, sink: &mut dyn Sink) -> Result<(), PackError
 }
 
 fn cuts(in_frame: u64, path: &[u8]) -> bool {
-    in_frame >= MIN_FRAME && Digest::of(path).short() % CUT_EVERY == 0
+    in_frame >= MIN_FRAME && Digest::of(path).short().is_multiple_of(CUT_EVERY)
 }
 
 /// The slot's target directory, which stands first unless the target is the top.

@@ -6,10 +6,9 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{ExecError, Status};
@@ -32,43 +31,24 @@ pub fn replace(plan: &ExecPlan<'_>) -> Result<Infallible, ExecError> {
 /// Runs the planned program and waits for it. It reads nothing, and what it writes goes to standard error: standard
 /// output belongs to the application.
 pub fn run(plan: &ExecPlan<'_>) -> Result<(), ExecError> {
-    let refused = |reason: std::io::Error| {
-        let reason = Errno::from_io_error(&reason).unwrap_or(Errno::INVAL);
-        explain(&plan.program, reason)
+    let cwd = plan.cwd.as_deref();
+    // Looked at before, because a failed spawn does not tell a missing directory from a missing program.
+    if let Some(path) = cwd {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|reason| ExecError::Directory {
+            path: path_of(path),
+            reason,
+        })?;
+    }
+    let status = sys::run(&plan.program, &plan.argv, &plan.envp, cwd)
+        .map_err(|reason| explain(&plan.program, reason))?;
+    let status = match (status.exit_status(), status.terminating_signal()) {
+        (Some(0), _) => return Ok(()),
+        (Some(code), _) => Status::Code(code),
+        (None, signal) => Status::Signal(signal.unwrap_or(0)),
     };
-    let output = match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3) {
-        Ok(stderr) => Stdio::from(stderr),
-        Err(_) => Stdio::null(), // the caller has closed standard error
-    };
-    let os = |text: &CStr| OsStr::from_bytes(text.to_bytes()).to_owned();
-    let mut command = Command::new(os(&plan.program));
-    command.args(plan.argv.iter().skip(1).map(|arg| os(arg)));
-    command.env_clear().stdin(Stdio::null()).stdout(output);
-    for var in &plan.envp {
-        let mut parts = var.to_bytes().splitn(2, |&byte| byte == b'=');
-        // An entry without `=` is nothing that std can pass on, nor a shell read.
-        if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-            command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
-        }
-    }
-    if let Some(cwd) = &plan.cwd {
-        command.current_dir(os(cwd));
-    }
-    let status = command.status().map_err(refused)?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(ExecError::Failed {
-        program: path_of(&plan.program),
-        status: status_of(status),
-    })
-}
-
-fn status_of(status: ExitStatus) -> Status {
-    match status.code() {
-        Some(code) => Status::Code(code),
-        None => Status::Signal(status.signal().unwrap_or(0)),
-    }
+    let program = path_of(&plan.program);
+    Err(ExecError::Failed { program, status })
 }
 
 /// `ENOENT` has two meanings: there is no program, or there is one whose interpreter is missing.

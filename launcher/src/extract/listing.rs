@@ -3,6 +3,8 @@
 //! Paths are written as what they share with the path before and the rest, so that a list of 100,000 files has one or two
 //! megabytes. A list in a file ends with its SHA-256: after a power failure a file may be shorter than it was.
 
+use std::collections::HashSet;
+
 use psp_format::Error;
 use psp_format::digest::Digest;
 use psp_format::limits::MAX_ENTRIES;
@@ -137,7 +139,7 @@ impl Listing {
     fn find_fault(&self, root: &[u8]) -> Result<(), (usize, TarFault)> {
         let mut tree = TreeCheck::new(root);
         let mut last: Option<Vec<u8>> = None;
-        let mut links: Vec<(Vec<u8>, usize)> = Vec::new();
+        let mut targets = HashSet::new();
         let mut end = 0_usize;
         for (nth, entry) in self.entries().enumerate() {
             if last.is_some_and(|last| last >= entry.path) {
@@ -146,7 +148,7 @@ impl Listing {
             tree.add(&entry.path, entry.kind == Kind::Directory)
                 .map_err(|fault| (nth, fault))?;
             if let Kind::HardLink(to) = entry.kind {
-                links.push((to, nth));
+                targets.insert(to);
             }
             last = Some(entry.path);
             end = nth.saturating_add(1);
@@ -155,30 +157,21 @@ impl Listing {
         if self.count > MAX_ENTRIES || widen(end) != self.count {
             return Err((end, TarFault::TooMany));
         }
-        self.find_loose_link(links)
+        self.find_loose_link(targets)
     }
 
-    /// M58. Both the links' targets and the entries are sorted, so one walk over both finds every target that is not a
-    /// regular file. That a target stands before its link is checked by the parser: paths are in order.
-    fn find_loose_link(&self, mut links: Vec<(Vec<u8>, usize)>) -> Result<(), (usize, TarFault)> {
-        if links.is_empty() {
+    /// M58. That a target stands before its link is checked by the parser, because paths are in order.
+    fn find_loose_link(&self, mut targets: HashSet<Vec<u8>>) -> Result<(), (usize, TarFault)> {
+        if targets.is_empty() {
             return Ok(());
         }
-        links.sort_unstable();
-        let mut links = links.into_iter().peekable();
-        for entry in self.entries() {
-            while let Some((to, nth)) = links.peek() {
-                if *to > entry.path {
-                    break;
-                }
-                if *to < entry.path || !matches!(entry.kind, Kind::File(_)) {
-                    return Err((*nth, TarFault::HardLink));
-                }
-                links.next();
-            }
+        let files = self.entries();
+        for entry in files.filter(|entry| matches!(entry.kind, Kind::File(_))) {
+            targets.remove(&entry.path);
         }
-        match links.next() {
-            Some((_, nth)) => Err((nth, TarFault::HardLink)),
+        let is_loose = |kind: &Kind| matches!(kind, Kind::HardLink(to) if targets.contains(to));
+        match self.entries().position(|entry| is_loose(&entry.kind)) {
+            Some(nth) => Err((nth, TarFault::HardLink)),
             None => Ok(()),
         }
     }

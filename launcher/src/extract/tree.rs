@@ -10,24 +10,16 @@ use psp_format::metadata::Slot;
 use psp_format::path;
 use psp_format::range::widen;
 use psp_format::tar::{Entry, Kind};
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::error::ExtractError;
 use super::listing::Listing;
 use super::walk::Visitor;
+use crate::at;
 
 /// Most directory handles that one thread keeps. Deeper trees are walked from the top again.
 const MAX_OPEN: usize = 24;
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-const NEW_FILE: OFlags = OFlags::WRONLY
-    .union(OFlags::CREATE)
-    .union(OFlags::EXCL)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Mode bits that any extracted file or directory may have: none of setuid, setgid and sticky, and no writing by others.
 const FILE_BITS: u32 = 0o755;
@@ -53,13 +45,12 @@ impl Umask {
     /// Finds the mask by making a file: asking the kernel would change it for a moment, for every thread.
     pub(crate) fn probe(directory: BorrowedFd<'_>) -> Umask {
         const NAME: &[u8] = b".flavor-umask";
-        let made = rustix::fs::openat(directory, NAME, NEW_FILE, Mode::from_raw_mode(FILE_BITS));
         // Without an answer every mode is set once more, which is slower and right.
-        let Ok(file) = made else {
+        let Ok(file) = at::new_file(directory, NAME, FILE_BITS) else {
             return Umask(0o777);
         };
         let mode = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_mode);
-        let _ = rustix::fs::unlinkat(directory, NAME, AtFlags::empty());
+        let _ = at::unlink(directory, NAME);
         Umask(FILE_BITS & !mode)
     }
 
@@ -114,11 +105,8 @@ impl<'a> Tree<'a> {
         let ends = target.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         for (end, _) in ends {
             let (at, name) = self.parent(target.get(..end).unwrap_or_default(), false)?;
-            let mode = Mode::from_raw_mode(FILE_BITS);
-            match rustix::fs::mkdirat(at, name, mode) {
-                Ok(()) if umask.takes_from(FILE_BITS) => {
-                    rustix::fs::chmodat(at, name, mode, AtFlags::empty())?;
-                }
+            match at::make_directory(at, name, FILE_BITS) {
+                Ok(()) if umask.takes_from(FILE_BITS) => at::change_mode(at, name, FILE_BITS)?,
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
@@ -164,10 +152,10 @@ fn open_or_make(
     make: bool,
     umask: Umask,
 ) -> Result<OwnedFd, Errno> {
-    match rustix::fs::openat(at, name, DIRECTORY, Mode::empty()) {
+    match at::open_directory(at, name) {
         Err(Errno::NOENT) if make => {
             make_directory(at, name, OWNER_BITS, umask)?;
-            rustix::fs::openat(at, name, DIRECTORY, Mode::empty())
+            at::open_directory(at, name)
         }
         other => other,
     }
@@ -175,21 +163,21 @@ fn open_or_make(
 
 /// Makes a directory with exactly this mode, or gives it to the one that is there: another thread needed it earlier.
 fn make_directory(at: BorrowedFd<'_>, name: &[u8], mode: u32, umask: Umask) -> Result<(), Errno> {
-    let bits = Mode::from_raw_mode(mode);
-    match rustix::fs::mkdirat(at, name, bits) {
-        Ok(()) if !umask.takes_from(mode) => Ok(()),
+    match at::make_directory(at, name, mode) {
+        Ok(()) if umask.takes_from(mode) => at::change_mode(at, name, mode),
+        Ok(()) => Ok(()),
         Err(Errno::EXIST) if mode == OWNER_BITS => Ok(()),
-        Ok(()) | Err(Errno::EXIST) => rustix::fs::chmodat(at, name, bits, AtFlags::empty()),
+        // What is there may be a link, whose target is nobody's business: a handle is needed.
+        Err(Errno::EXIST) => at::set_mode(&at::open_directory(at, name)?, mode),
         Err(error) => Err(error),
     }
 }
 
 /// Opens a new file for writing, with exactly this mode.
 fn new_file(at: BorrowedFd<'_>, name: &[u8], mode: u32, umask: Umask) -> Result<OwnedFd, Errno> {
-    let bits = Mode::from_raw_mode(mode);
-    let file = rustix::fs::openat(at, name, NEW_FILE, bits)?;
+    let file = at::new_file(at, name, mode)?;
     if umask.takes_from(mode) {
-        rustix::fs::fchmod(&file, bits)?;
+        at::set_mode(&file, mode)?;
     }
     Ok(file)
 }
@@ -213,19 +201,6 @@ fn times(mtime: u64) -> Timestamps {
             tv_nsec: 0,
         },
     }
-}
-
-/// Writes all of `bytes`.
-pub(crate) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::write(file, bytes) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Makes the files and directories of one run. Links are left for [`finish`], when the whole tree has been checked.
@@ -287,7 +262,7 @@ impl Visitor for Writer<'_> {
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), ExtractError> {
         match &self.file {
-            Some(file) => write_all(file, bytes).map_err(|errno| self.failed("write", errno)),
+            Some(file) => at::write_all(file, bytes).map_err(|errno| self.failed("write", errno)),
             None => Ok(()),
         }
     }
@@ -342,18 +317,18 @@ pub(crate) fn finish(
 fn link(sources: &mut Tree<'_>, to: &[u8], tree: &mut Tree<'_>, path: &[u8]) -> Result<(), Errno> {
     let (old, old_name) = sources.parent(to, false)?;
     let (new, new_name) = tree.parent(path, false)?;
-    rustix::fs::linkat(old, old_name, new, new_name, AtFlags::empty())
+    at::link(old, old_name, new, new_name)
 }
 
 fn symlink(tree: &mut Tree<'_>, target: &[u8], entry: &Entry) -> Result<(), Errno> {
     let (at, name) = tree.parent(&entry.path, false)?;
-    rustix::fs::symlinkat(target, at, name)?;
+    at::symlink(target, at, name)?;
     set_time(tree, entry)
 }
 
 fn set_time(tree: &mut Tree<'_>, entry: &Entry) -> Result<(), Errno> {
     let (at, name) = tree.parent(&entry.path, false)?;
-    rustix::fs::utimensat(at, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
+    at::set_times(at, name, &times(entry.mtime))
 }
 
 /// A slot that is one file, written by several threads at once.

@@ -6,19 +6,11 @@ use std::path::PathBuf;
 
 use super::{PlanError, Snapshot};
 use crate::env_vars;
+use crate::store::Candidate;
 
 /// The directory below `XDG_CACHE_HOME`, and below the `.cache` of a home.
 const NAME: &[u8] = b"/flavor";
 const HOME_NAME: &[u8] = b"/.cache/flavor";
-
-/// A directory that may become the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The directory.
-    pub path: PathBuf,
-    /// What named it.
-    pub origin: &'static str,
-}
 
 /// The candidates that the environment names.
 ///

@@ -12,9 +12,10 @@ use psp_format::metadata::{
 use psp_format::signature::PrivateKey;
 use psp_format::verify::verify_bytes;
 
-use super::cache::{Candidate, fallbacks, named};
+use super::cache::{fallbacks, named};
 use super::*;
 use crate::policy::{Facts, Refusal, check};
+use crate::store::Candidate;
 
 fn metadata() -> Metadata {
     Metadata {

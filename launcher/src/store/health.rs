@@ -4,19 +4,20 @@
 //! leaves behind. It is not a comparison of content, and names that were added are left alone: programs keep caches beside
 //! their files.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use psp_format::tar::{Entry, Kind};
-use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::remove::remove_tree;
+use crate::at;
 use crate::extract::{Listing, Tree};
 
 /// Whether everything in the list is there, below `root`.
 pub(crate) fn is_whole(root: BorrowedFd<'_>, listing: &Listing) -> bool {
-    let mut tree = Tree::reading(root);
-    listing.entries().all(|entry| is_good(&mut tree, &entry))
+    let mut live = Live::new(root);
+    listing.entries().all(|entry| live.is_good(&entry))
 }
 
 /// Puts right what differs from the list: each such name is replaced with the one from `staged`, where the whole slot
@@ -26,18 +27,18 @@ pub(crate) fn repair(
     staged: BorrowedFd<'_>,
     listing: &Listing,
 ) -> Result<(), Errno> {
-    let (mut tree, mut spare) = (Tree::reading(root), Tree::reading(staged));
+    let (mut live, mut spare) = (Live::new(root), Tree::reading(staged));
     for entry in listing.entries() {
-        if is_good(&mut tree, &entry) {
+        if live.is_good(&entry) {
             continue;
         }
         let (from, name) = spare.parent(&entry.path, false)?;
-        let (to, _) = tree.parent(&entry.path, true)?;
+        let (to, _) = live.tree.parent(&entry.path, true)?;
         // A directory is moved with all that belongs below it.
-        match rustix::fs::renameat(from, name, to, name) {
+        match at::rename(from, name, to, name) {
             Err(Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                 remove_tree(to, name)?;
-                rustix::fs::renameat(from, name, to, name)?;
+                at::rename(from, name, to, name)?;
             }
             other => other?,
         }
@@ -45,29 +46,47 @@ pub(crate) fn repair(
     Ok(())
 }
 
-fn is_good(tree: &mut Tree<'_>, entry: &Entry) -> bool {
-    let Ok((at, name)) = tree.parent(&entry.path, false) else {
-        return false;
-    };
-    let Ok(stat) = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) else {
-        return false;
-    };
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    match &entry.kind {
-        Kind::File(size) => {
-            kind == FileType::RegularFile && u64::try_from(stat.st_size) == Ok(*size)
-        }
-        // Its size is that of the file that it names, which is in the list too.
-        Kind::HardLink(_) => kind == FileType::RegularFile,
-        Kind::Directory => {
-            kind == FileType::Directory && stat.st_mode & Mode::RWXU.bits() == Mode::RWXU.bits()
-        }
-        Kind::Symlink(target) => is_link_to(at, name, target),
-    }
+/// The tree that is looked at.
+struct Live<'a> {
+    tree: Tree<'a>,
+    /// The same tree, where the files are that hard links name.
+    named: Tree<'a>,
 }
 
-/// Whether `name` is a symbolic link with this target.
-pub(crate) fn is_link_to(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> bool {
-    rustix::fs::readlinkat(at.as_fd(), name, Vec::new())
-        .is_ok_and(|found| found.as_bytes() == target)
+impl<'a> Live<'a> {
+    fn new(root: BorrowedFd<'a>) -> Live<'a> {
+        Live {
+            tree: Tree::reading(root),
+            named: Tree::reading(root),
+        }
+    }
+
+    fn is_good(&mut self, entry: &Entry) -> bool {
+        let Ok((at, name)) = self.tree.parent(&entry.path, false) else {
+            return false;
+        };
+        if let Kind::Symlink(target) = &entry.kind {
+            return at::is_link_to(at, name, target);
+        }
+        let Ok(stat) = at::look(at, name) else {
+            return false;
+        };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        match &entry.kind {
+            Kind::File(size) => {
+                kind == FileType::RegularFile && u64::try_from(stat.st_size) == Ok(*size)
+            }
+            Kind::Directory => {
+                kind == FileType::Directory && stat.st_mode & Mode::RWXU.bits() == Mode::RWXU.bits()
+            }
+            // It must be the very file, which stands earlier in the list: a damaged file has been replaced by now, and
+            // its other names with it.
+            Kind::HardLink(to) => self
+                .named
+                .parent(to, false)
+                .and_then(|(at, name)| at::look(at, name))
+                .is_ok_and(|file| (file.st_dev, file.st_ino) == (stat.st_dev, stat.st_ino)),
+            Kind::Symlink(_) => false,
+        }
+    }
 }

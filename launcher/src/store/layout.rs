@@ -15,18 +15,18 @@
 //! ENV is the package id, with `-dev` behind it where slots for development are there too.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use psp_format::VerifiedPackage;
 use psp_format::digest::{Digest, Hasher};
 use psp_format::metadata::{Lifecycle, Slot};
 use psp_format::path;
-use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::StoreError;
-use super::probe::{DIRECTORY, is_private};
+use super::probe::is_private;
 use super::{Store, remove::remove_tree};
-use crate::extract::write_all;
+use crate::at;
 
 /// <https://bford.info/cachedir/>
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -47,8 +47,10 @@ impl Directories {
         root: BorrowedFd<'_>,
         uid: u32,
     ) -> Result<Directories, (&'static str, Errno)> {
-        let open = |name: &'static str, mode: u32| {
-            open_own(root, name, mode, uid).map_err(|errno| (name, errno))
+        let open = |name: &'static str, mode: u32| match open_own(root, name.as_bytes(), mode, uid)
+        {
+            Ok(directory) => Ok(directory),
+            Err(errno) => Err((name, errno)),
         };
         let directories = Directories {
             slots: open("slots", 0o755)?,
@@ -57,7 +59,7 @@ impl Directories {
             locks: open("locks", 0o700)?,
             staging: open("staging", 0o700)?,
         };
-        match write_file(root, "CACHEDIR.TAG", CACHE_TAG) {
+        match write_file(root, b"CACHEDIR.TAG", CACHE_TAG) {
             Ok(()) | Err(Errno::EXIST) => Ok(directories),
             Err(errno) => Err(("CACHEDIR.TAG", errno)),
         }
@@ -74,23 +76,26 @@ impl Directories {
         name: &str,
     ) -> Result<(), Errno> {
         remove_tree(self.staging.as_fd(), stage.as_bytes())?;
-        write_file(self.staging.as_fd(), stage, content)?;
-        rustix::fs::renameat(&self.staging, stage, to, name)
+        write_file(self.staging.as_fd(), stage.as_bytes(), content)?;
+        let staging = self.staging.as_fd();
+        at::rename(staging, stage.as_bytes(), to.as_fd(), name.as_bytes())
     }
 
     /// Makes an empty directory in the staging area and opens it. What was there before is removed.
     pub(crate) fn stage(&self, name: &str) -> Result<OwnedFd, Errno> {
-        remove_tree(self.staging.as_fd(), name.as_bytes())?;
-        make_directory(self.staging.as_fd(), name, 0o755)?;
-        rustix::fs::openat(&self.staging, name, DIRECTORY, Mode::empty())
+        let (staging, name) = (self.staging.as_fd(), name.as_bytes());
+        remove_tree(staging, name)?;
+        make_directory(staging, name, 0o755)?;
+        at::open_directory(staging, name)
     }
 }
 
-fn open_own(root: BorrowedFd<'_>, name: &str, mode: u32, uid: u32) -> Result<OwnedFd, Errno> {
-    let mut opened = rustix::fs::openat(root, name, DIRECTORY, Mode::empty());
+#[inline(never)]
+fn open_own(root: BorrowedFd<'_>, name: &[u8], mode: u32, uid: u32) -> Result<OwnedFd, Errno> {
+    let mut opened = at::open_directory(root, name);
     if matches!(opened, Err(Errno::NOENT)) {
         make_directory(root, name, mode)?;
-        opened = rustix::fs::openat(root, name, DIRECTORY, Mode::empty());
+        opened = at::open_directory(root, name);
     }
     let directory = opened?;
     if is_private(&rustix::fs::fstat(&directory)?, uid) {
@@ -101,26 +106,19 @@ fn open_own(root: BorrowedFd<'_>, name: &str, mode: u32, uid: u32) -> Result<Own
 }
 
 /// Makes a directory with exactly this mode. One that is there stays as it is: another start has made it.
-fn make_directory(at: BorrowedFd<'_>, name: &str, mode: u32) -> Result<(), Errno> {
-    let mode = Mode::from_raw_mode(mode);
-    match rustix::fs::mkdirat(at, name, mode) {
+fn make_directory(at: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<(), Errno> {
+    match at::make_directory(at, name, mode) {
         // Whatever the umask was.
-        Ok(()) => rustix::fs::chmodat(at, name, mode, AtFlags::empty()),
+        Ok(()) => at::change_mode(at, name, mode),
         Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno),
     }
 }
 
-fn write_file(at: BorrowedFd<'_>, name: &str, content: &[u8]) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY
-        .union(OFlags::CREATE)
-        .union(OFlags::EXCL)
-        .union(OFlags::NOFOLLOW)
-        .union(OFlags::CLOEXEC);
-    let mode = Mode::from_raw_mode(0o644);
-    let file = rustix::fs::openat(at, name, flags, mode)?;
-    rustix::fs::fchmod(&file, mode)?;
-    write_all(&file, content)
+fn write_file(at: BorrowedFd<'_>, name: &[u8], content: &[u8]) -> Result<(), Errno> {
+    let file = at::new_file(at, name, 0o644)?;
+    at::set_mode(&file, 0o644)?;
+    at::write_all(&file, content)
 }
 
 /// How the slots of a package are laid out in its work environment.
@@ -128,9 +126,9 @@ fn write_file(at: BorrowedFd<'_>, name: &str, content: &[u8]) -> Result<(), Errn
 pub(crate) struct Arrangement<'a> {
     /// Slots that are shared, with their keys: the environment has a link to each.
     pub(crate) shared: Vec<(&'a Slot, Digest)>,
-    /// Slots whose content lies in the environment itself. A target stands before those below it.
+    /// Slots whose content lies in the environment itself, by target.
     pub(crate) own: Vec<&'a Slot>,
-    /// Slots that are there while the setup commands run.
+    /// Slots that are there while the setup commands run, by target.
     pub(crate) init: Vec<&'a Slot>,
 }
 
@@ -153,16 +151,20 @@ impl<'a> Arrangement<'a> {
                     });
                 }
                 Lifecycle::Init if package.metadata().setup.is_empty() => {}
-                Lifecycle::Init => out.init.push(slot),
-                Lifecycle::Config => out.own.push(slot),
-                _ if slot.mutable || is_crowded(slot, slots) => out.own.push(slot),
+                Lifecycle::Init => insert(&mut out.init, slot),
+                Lifecycle::Config => insert(&mut out.own, slot),
+                _ if slot.mutable || is_crowded(slot, slots) => insert(&mut out.own, slot),
                 _ => out.shared.push((slot, slot_key(slot))),
             }
         }
-        out.own.sort_by(|a, b| a.root().cmp(b.root()));
-        out.init.sort_by(|a, b| a.root().cmp(b.root()));
         Ok(out)
     }
+}
+
+/// Inserts a slot behind those with smaller targets: a target stands before those below it.
+fn insert<'a>(slots: &mut Vec<&'a Slot>, slot: &'a Slot) {
+    let at = slots.partition_point(|other| other.root() <= slot.root());
+    slots.insert(at, slot);
 }
 
 /// Whether something else in the package lies at, above or below the slot's target. Slots that are never extracted do not
@@ -229,9 +231,14 @@ pub(crate) fn lock_of(staged: &[u8]) -> Option<&str> {
     Digest::from_hex(digits).map(|_| lock)
 }
 
+/// Texts one behind the other, without the formatter.
+pub(crate) fn join(parts: &[&str]) -> String {
+    parts.concat()
+}
+
 impl Store {
     /// The path of an environment.
-    pub(crate) fn env_path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn env_path(&self, name: &str) -> PathBuf {
         let mut path = self.path.join("envs");
         path.push(name);
         path

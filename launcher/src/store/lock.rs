@@ -6,8 +6,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
+
+use crate::at;
 
 /// Between two looks at a lock that somebody else holds.
 const STEP: Duration = Duration::from_millis(10);
@@ -48,12 +50,12 @@ impl Lock {
             .union(OFlags::NOFOLLOW)
             .union(OFlags::NONBLOCK)
             .union(OFlags::CLOEXEC);
-        let file = match rustix::fs::openat(locks, name, flags, Mode::RUSR.union(Mode::WUSR)) {
+        let name = name.as_bytes();
+        let file = match at::open(locks, name, flags, 0o600) {
             // Made under a umask that hides it from its owner.
             Err(Errno::ACCESS) => {
-                let mode = Mode::RUSR.union(Mode::WUSR);
-                rustix::fs::chmodat(locks, name, mode, rustix::fs::AtFlags::empty())?;
-                rustix::fs::openat(locks, name, flags, mode)?
+                at::change_mode(locks, name, 0o600)?;
+                at::open(locks, name, flags, 0o600)?
             }
             other => other?,
         };

@@ -20,13 +20,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use psp_format::VerifiedPackage;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::Stat;
 
 pub use self::error::{Reason, Rejected, StoreError};
 pub use self::layout::slot_key;
-use self::layout::{Arrangement, Directories, env_name};
+use self::layout::{Arrangement, Directories, env_name, hex, join};
 pub use self::record::{BootId, Record};
 pub use self::remove::remove_tree;
+use crate::at;
 use crate::extract::ReadAt;
 
 /// A directory that may become the store.
@@ -85,7 +86,7 @@ pub fn find_ready(
     boot: &BootId,
     dev: bool,
 ) -> Option<(Store, Workenv)> {
-    let uid = rustix::process::geteuid().as_raw();
+    let uid = crate::sys::effective_uid();
     let name = env_name(package, dev);
     candidates.iter().find_map(|candidate| {
         let (root, stat) = probe::open_quickly(&candidate.path, uid)?;
@@ -128,7 +129,7 @@ impl Store {
         candidates: &[Candidate],
         needed: &dyn Fn(&Store) -> u64,
     ) -> Result<Store, StoreError> {
-        let uid = rustix::process::geteuid().as_raw();
+        let uid = crate::sys::effective_uid();
         let mut rejected = Vec::new();
         for candidate in candidates {
             let opened = probe::open_fully(&candidate.path, uid).and_then(|root| {
@@ -219,30 +220,24 @@ impl Store {
         let Ok(slots) = Arrangement::of(package, self.dev) else {
             return 0;
         };
-        let is_there =
-            |name: &str| rustix::fs::statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        let sum =
-            |sum: u64, slot: &psp_format::metadata::Slot| sum.saturating_add(slot.original_size);
-        let shared = slots
-            .shared
-            .iter()
-            .filter(|(_, key)| !is_there(&format!("slots/{key}")))
-            .fold(0, |total, (slot, _)| sum(total, slot));
-        if is_there(&format!("envs/{}.done", env_name(package, self.dev))) {
-            return shared;
+        let is_there = |name: &str| at::look(self.root.as_fd(), name.as_bytes()).is_ok();
+        let mut missing = 0_u64;
+        for (slot, key) in &slots.shared {
+            if !is_there(&join(&["slots/", &hex(key)])) {
+                missing = missing.saturating_add(slot.original_size);
+            }
         }
-        let own = slots.own.iter().chain(&slots.init);
-        own.fold(shared, |total, slot| sum(total, slot))
+        if !is_there(&join(&["envs/", &env_name(package, self.dev), ".done"])) {
+            for slot in slots.own.iter().chain(&slots.init) {
+                missing = missing.saturating_add(slot.original_size);
+            }
+        }
+        missing
     }
 
     fn is_ready(&self, name: &str, boot: &BootId) -> bool {
-        let mut path = String::from("ready/");
-        path.push_str(name);
-        let flags = OFlags::RDONLY
-            .union(OFlags::NOFOLLOW)
-            .union(OFlags::NONBLOCK)
-            .union(OFlags::CLOEXEC);
-        let Ok(file) = rustix::fs::openat(&self.root, path, flags, Mode::empty()) else {
+        let path = join(&["ready/", name]);
+        let Ok(file) = at::open_file(self.root.as_fd(), path.as_bytes()) else {
             return false;
         };
         let mut head = [0; record::HEAD_SIZE];
@@ -254,7 +249,7 @@ impl Store {
     fn is_closed(&self, root: &Stat) -> bool {
         root.st_mode & 0o077 == 0
             || ["ready", "envs", "slots"].iter().all(|name| {
-                rustix::fs::statat(&self.root, *name, AtFlags::SYMLINK_NOFOLLOW)
+                at::look(self.root.as_fd(), name.as_bytes())
                     .is_ok_and(|stat| probe::is_private(&stat, self.uid))
             })
     }

@@ -1,23 +1,19 @@
 //! Whether a directory can be the store: what another user could do to it, and whether programs start from it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Stat};
 use rustix::io::Errno;
 
 use super::error::Reason;
-
-/// How every directory of the store is opened.
-pub(crate) const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+use crate::at;
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 const MODE_BITS: u32 = 0o7777;
-const OWNER: Mode = Mode::RWXU;
+const OWNER: u32 = 0o700;
 /// A path has at most 4095 bytes, so no directory that was reached by one lies deeper than this.
 const MAX_PARENTS: usize = 2048;
 
@@ -27,7 +23,7 @@ pub(crate) fn open_quickly(path: &Path, uid: u32) -> Option<(OwnedFd, Stat)> {
     if !path.is_absolute() {
         return None;
     }
-    let directory = rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()).ok()?;
+    let directory = at::open_directory(CWD, path.as_os_str().as_bytes()).ok()?;
     let stat = rustix::fs::fstat(&directory).ok()?;
     is_private(&stat, uid).then_some((directory, stat))
 }
@@ -42,7 +38,7 @@ pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
     if !path.is_absolute() {
         return Err(Reason::Relative);
     }
-    let open = || rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty());
+    let open = || at::open_directory(CWD, path.as_os_str().as_bytes());
     let opened = match open() {
         Err(Errno::NOENT) => make_with_parents(path).and_then(|()| open()),
         other => other,
@@ -98,15 +94,15 @@ fn make_with_parents(path: &Path) -> Result<(), Errno> {
 }
 
 fn make_private(path: &Path) -> Result<(), Errno> {
-    match rustix::fs::mkdirat(CWD, path, OWNER) {
+    let path = path.as_os_str().as_bytes();
+    match at::make_directory(CWD, path, OWNER) {
         Ok(()) => {}
         Err(Errno::EXIST) => return Ok(()),
         Err(errno) => return Err(errno),
     }
     // A umask may take away what the owner needs.
-    let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
-    if stat.st_mode & OWNER.bits() != OWNER.bits() {
-        rustix::fs::chmodat(CWD, path, OWNER, AtFlags::empty())?;
+    if at::look(CWD, path)?.st_mode & OWNER != OWNER {
+        at::change_mode(CWD, path, OWNER)?;
     }
     Ok(())
 }
@@ -117,7 +113,7 @@ fn make_private(path: &Path) -> Result<(), Errno> {
 fn check_parents(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reason> {
     let failed = |errno| system("look above it", errno);
     // In a user namespace the owner of `/` may have no number; it can do everything all the same.
-    let root = rustix::fs::stat("/").map_err(failed)?;
+    let root = at::stat(CWD, b"/", AtFlags::empty()).map_err(failed)?;
     let check = |stat: &Stat, path: &Path| {
         let path = || path.to_owned();
         let owner = stat.st_uid;
@@ -132,12 +128,13 @@ fn check_parents(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reaso
         Ok(())
     };
     for parent in path.ancestors().skip(1) {
-        check(&rustix::fs::stat(parent).map_err(failed)?, parent)?;
+        let stat = at::stat(CWD, parent.as_os_str().as_bytes(), AtFlags::empty());
+        check(&stat.map_err(failed)?, parent)?;
     }
     let mut above = String::new();
     for _ in 0..MAX_PARENTS {
         above.push_str("../");
-        let stat = rustix::fs::statat(directory, above.as_str(), AtFlags::empty());
+        let stat = at::stat(directory.as_fd(), above.as_bytes(), AtFlags::empty());
         let stat = stat.map_err(failed)?;
         check(&stat, &path.join(&above))?;
         if (stat.st_dev, stat.st_ino) == (root.st_dev, root.st_ino) {

@@ -10,17 +10,19 @@ use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
 use psp_format::metadata::{Lifecycle, Slot};
 use psp_format::tar::Kind;
-use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::StoreError;
-use super::health::{is_link_to, is_whole, repair};
-use super::layout::{Arrangement, Directories, env_name, hex, is_crowded, link_target, lock_of};
+use super::health::{is_whole, repair};
+use super::layout::{
+    Arrangement, Directories, env_name, hex, is_crowded, join, link_target, lock_of,
+};
 use super::lock::Lock;
-use super::probe::{self, DIRECTORY};
+use super::probe;
 use super::record::{self, BootId};
 use super::remove::{names, remove_tree};
 use super::{Hooks, Store, Workenv};
+use crate::at;
 use crate::extract::{self, Listing, Options, ReadAt, Tree};
 
 /// Between two calls of [`Hooks::progress`].
@@ -40,7 +42,7 @@ pub(crate) fn ensure(
     let slots = Arrangement::of(package, store.dev)?;
     let name = env_name(package, store.dev);
     let directories = Directories::open(store.root.as_fd(), store.uid)
-        .map_err(|(name, errno)| failed(store, "open", name, errno))?;
+        .map_err(|(name, errno)| store.failed("open", name, errno))?;
     let told = Cell::new(false);
     let waiting = || {
         if !told.replace(true) {
@@ -49,7 +51,7 @@ pub(crate) fn ensure(
     };
     let boot = BootId::read();
     let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let _lock = lock.map_err(|errno| failed(store, "lock", &name, errno))?;
+    let _lock = lock.map_err(|errno| store.failed("lock", &name, errno))?;
     let path = store.env_path(&name);
     if !again && store.is_ready(&name, &boot) {
         return Ok(Workenv { path });
@@ -75,12 +77,17 @@ pub(crate) fn ensure(
     Ok(Workenv { path })
 }
 
-fn failed(store: &Store, step: &'static str, name: &str, errno: Errno) -> StoreError {
-    StoreError::System {
-        step,
-        name: name.to_owned(),
-        path: store.path.clone(),
-        errno,
+impl Store {
+    /// A system call that failed. One copy: there are many.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, step: &'static str, name: &str, errno: Errno) -> StoreError {
+        StoreError::System {
+            step,
+            name: name.to_owned(),
+            path: self.path.clone(),
+            errno,
+        }
     }
 }
 
@@ -161,62 +168,57 @@ struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    fn failed(&self, step: &'static str, name: &str) -> impl Fn(Errno) -> StoreError {
-        let (path, name) = (self.store.path.clone(), name.to_owned());
-        move |errno| StoreError::System {
-            step,
-            name: name.clone(),
-            path: path.clone(),
-            errno,
-        }
+    fn stage(&self, name: &str) -> Result<OwnedFd, StoreError> {
+        let staged = self.directories.stage(name);
+        staged.map_err(|errno| self.store.failed("make", name, errno))
+    }
+
+    fn write(&self, content: &[u8], to: &OwnedFd, name: &str) -> Result<(), StoreError> {
+        let written = self.directories.publish_file(content, name, to, name);
+        written.map_err(|errno| self.store.failed("write", name, errno))
     }
 
     /// Sees that a shared slot is there and whole.
     fn shared(&self, slot: &Slot, key: &Digest) -> Result<(), StoreError> {
         let key = hex(key);
-        let list = format!("{key}.list");
+        let list = join(&[&key, ".list"]);
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
         let lock = Lock::take(self.directories.locks.as_fd(), &key, self.waiting);
-        let _lock = lock.map_err(self.failed("lock", &key))?;
+        let _lock = lock.map_err(|errno| self.store.failed("lock", &key, errno))?;
         // Another package may have put it there in the meantime.
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let stage = &self.directories.staging;
-        let staged = self
-            .directories
-            .stage(&key)
-            .map_err(self.failed("make", &key))?;
-        let result = self
-            .extract(slot, staged.as_fd(), false)
-            .and_then(|listing| {
-                // The list first: a slot without a list would be extracted again.
-                self.directories
-                    .publish_file(&listing.to_file(), &list, &self.directories.slots, &list)
-                    .map_err(self.failed("write", &list))?;
-                let publish = || match open(&self.directories.slots, &key) {
-                    Ok(live) => repair(live.as_fd(), staged.as_fd(), &listing),
-                    Err(_) => {
-                        remove_tree(self.directories.slots.as_fd(), key.as_bytes())?;
-                        rustix::fs::renameat(
-                            stage,
-                            key.as_str(),
-                            &self.directories.slots,
-                            key.as_str(),
-                        )
-                    }
-                };
-                publish().map_err(self.failed("publish", &key))
-            });
+        let result = self.make_shared(slot, &key, &list);
         // Nothing is left after a success, and nothing that anybody could use after a failure.
-        let _ = remove_tree(stage.as_fd(), key.as_bytes());
+        let _ = remove_tree(self.directories.staging.as_fd(), key.as_bytes());
         result
     }
 
+    fn make_shared(&self, slot: &Slot, key: &str, list: &str) -> Result<(), StoreError> {
+        let staged = self.stage(key)?;
+        let listing = self.extract(slot, staged.as_fd(), false)?;
+        let slots = &self.directories.slots;
+        // The list first: a slot without a list would be extracted again.
+        self.write(&listing.to_file(), slots, list)?;
+        let published = match at::open_directory(slots.as_fd(), key.as_bytes()) {
+            Ok(live) => repair(live.as_fd(), staged.as_fd(), &listing),
+            Err(_) => self.publish(key, slots),
+        };
+        published.map_err(|errno| self.store.failed("publish", key, errno))
+    }
+
+    /// Moves a directory from the staging area to its place. What is there is removed.
+    fn publish(&self, name: &str, to: &OwnedFd) -> Result<(), Errno> {
+        let name = name.as_bytes();
+        remove_tree(to.as_fd(), name)?;
+        at::rename(self.directories.staging.as_fd(), name, to.as_fd(), name)
+    }
+
     fn is_shared_whole(&self, key: &str, list: &str) -> bool {
-        open(&self.directories.slots, key).is_ok_and(|live| {
+        at::open_directory(self.directories.slots.as_fd(), key.as_bytes()).is_ok_and(|live| {
             read_list(&self.directories.slots, list)
                 .is_some_and(|listing| is_whole(live.as_fd(), &listing))
         })
@@ -240,10 +242,10 @@ impl Publisher<'_> {
 
     /// Sees that the environment is there, set up, and whole.
     fn environment(&self, slots: &Arrangement<'_>) -> Result<(), StoreError> {
-        let envs = &self.directories.envs;
-        let done = format!("{}.done", self.name);
-        let is_done = rustix::fs::statat(envs, done.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        match open(envs, self.name) {
+        let envs = self.directories.envs.as_fd();
+        let done = join(&[self.name, ".done"]);
+        let is_done = at::look(envs, done.as_bytes()).is_ok();
+        match at::open_directory(envs, self.name.as_bytes()) {
             Ok(live) if is_done => self.check_environment(&live, slots),
             _ => self.make_environment(slots, &done),
         }
@@ -251,30 +253,22 @@ impl Publisher<'_> {
 
     /// Makes the environment from nothing, and runs the setup commands.
     fn make_environment(&self, slots: &Arrangement<'_>, done: &str) -> Result<(), StoreError> {
-        let (envs, staging) = (&self.directories.envs, &self.directories.staging);
+        let envs = &self.directories.envs;
         // First of all: without this mark, whatever is there is made anew.
-        remove_tree(envs.as_fd(), done.as_bytes()).map_err(self.failed("remove", done))?;
-        let staged = self
-            .directories
-            .stage(self.name)
-            .map_err(self.failed("make", self.name))?;
+        remove_tree(envs.as_fd(), done.as_bytes())
+            .map_err(|errno| self.store.failed("remove", done, errno))?;
+        let staged = self.stage(self.name)?;
         for slot in &slots.own {
             let listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
-            self.write_list(slot, &listing)?;
+            self.write(&listing.to_file(), envs, &self.list_name(slot))?;
         }
         let mut init = Vec::new();
         for slot in &slots.init {
             init.push(self.extract(slot, staged.as_fd(), true)?);
         }
-        let mut tree = Tree::reading(staged.as_fd());
-        for (slot, key) in &slots.shared {
-            link(&mut tree, slot, key).map_err(self.failed("link", &slot.target))?;
-        }
-        let publish = || {
-            remove_tree(envs.as_fd(), self.name.as_bytes())?;
-            rustix::fs::renameat(staging, self.name, envs, self.name)
-        };
-        publish().map_err(self.failed("publish", self.name))?;
+        self.link(slots, &staged)?;
+        self.publish(self.name, envs)
+            .map_err(|errno| self.store.failed("publish", self.name, errno))?;
         if !self.package.metadata().setup.is_empty() {
             if self.hooks.setup(&self.store.env_path(self.name)).is_err() {
                 let _ = remove_tree(envs.as_fd(), self.name.as_bytes());
@@ -282,13 +276,20 @@ impl Publisher<'_> {
             }
             for (slot, listing) in slots.init.iter().zip(&init) {
                 self.remove_init(slot, listing, &staged)
-                    .map_err(self.failed("remove", &slot.target))?;
+                    .map_err(|errno| self.store.failed("remove", &slot.target, errno))?;
             }
         }
-        let stage = format!("{}.done", self.name);
-        self.directories
-            .publish_file(b"", &stage, envs, done)
-            .map_err(self.failed("write", done))
+        self.write(b"", envs, done)
+    }
+
+    /// Sees that the environment has a link to each shared slot.
+    fn link(&self, slots: &Arrangement<'_>, env: &OwnedFd) -> Result<(), StoreError> {
+        let mut tree = Tree::reading(env.as_fd());
+        for (slot, key) in &slots.shared {
+            link(&mut tree, slot, key)
+                .map_err(|errno| self.store.failed("link", &slot.target, errno))?;
+        }
+        Ok(())
     }
 
     /// Removes an init slot from the published environment, which `root` is the handle of.
@@ -304,11 +305,11 @@ impl Publisher<'_> {
             let Ok((at, name)) = tree.parent(&entry.path, false) else {
                 continue;
             };
-            let flags = match entry.kind {
-                Kind::Directory => AtFlags::REMOVEDIR,
-                _ => AtFlags::empty(),
+            let removed = match entry.kind {
+                Kind::Directory => at::remove_directory(at, name),
+                _ => at::unlink(at, name),
             };
-            match rustix::fs::unlinkat(at, name, flags) {
+            match removed {
                 Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
@@ -320,51 +321,41 @@ impl Publisher<'_> {
     ///
     /// What the application may change is not compared: only when nothing is left of it, it is extracted again.
     fn check_environment(&self, live: &OwnedFd, slots: &Arrangement<'_>) -> Result<(), StoreError> {
+        self.link(slots, live)?;
+        let envs = &self.directories.envs;
         let mut tree = Tree::reading(live.as_fd());
-        for (slot, key) in &slots.shared {
-            link(&mut tree, slot, key).map_err(self.failed("link", &slot.target))?;
-        }
         for slot in &slots.own {
+            let list = self.list_name(slot);
             let is_good = if is_writable(slot) {
                 slot.root().is_empty()
-                    || tree.parent(slot.root(), false).is_ok_and(|(at, name)| {
-                        rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-                    })
+                    || tree
+                        .parent(slot.root(), false)
+                        .is_ok_and(|(at, name)| at::look(at, name).is_ok())
             } else {
-                read_list(&self.directories.envs, &self.list_name(slot))
-                    .is_some_and(|listing| is_whole(live.as_fd(), &listing))
+                read_list(envs, &list).is_some_and(|listing| is_whole(live.as_fd(), &listing))
             };
             if is_good {
                 continue;
             }
-            let staged = self
-                .directories
-                .stage(self.name)
-                .map_err(self.failed("make", self.name))?;
+            let staged = self.stage(self.name)?;
             let listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
             repair(live.as_fd(), staged.as_fd(), &listing)
-                .map_err(self.failed("repair", &slot.target))?;
-            self.write_list(slot, &listing)?;
+                .map_err(|errno| self.store.failed("repair", &slot.target, errno))?;
+            self.write(&listing.to_file(), envs, &list)?;
             let _ = remove_tree(self.directories.staging.as_fd(), self.name.as_bytes());
         }
         Ok(())
     }
 
     fn list_name(&self, slot: &Slot) -> String {
-        format!("{}.{}.list", self.name, slot.slot)
-    }
-
-    fn write_list(&self, slot: &Slot, listing: &Listing) -> Result<(), StoreError> {
-        let name = self.list_name(slot);
-        self.directories
-            .publish_file(&listing.to_file(), &name, &self.directories.envs, &name)
-            .map_err(self.failed("write", &name))
+        join(&[self.name, ".", &slot.slot.to_string(), ".list"])
     }
 
     /// Writes the record: from now on the environment is ready.
     fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<(), StoreError> {
         let boot = if self.store.durable {
-            sync(&self.store.root).map_err(self.failed("flush", "the file system"))?;
+            let flushed = sync(&self.store.root);
+            flushed.map_err(|errno| self.store.failed("flush", "the file system", errno))?;
             None
         } else {
             Some(boot)
@@ -377,10 +368,12 @@ impl Publisher<'_> {
             now.map_or(0, |now| now.as_secs()),
             &keys,
         );
-        let stage = format!("{}.ready", self.name);
+        // Not under its own name, which is that of a directory in the staging area.
+        let stage = join(&[self.name, ".ready"]);
+        let ready = &self.directories.ready;
         self.directories
-            .publish_file(&content, &stage, &self.directories.ready, self.name)
-            .map_err(self.failed("write the record", self.name))
+            .publish_file(&content, &stage, ready, self.name)
+            .map_err(|errno| self.store.failed("write the record", self.name, errno))
     }
 }
 
@@ -394,23 +387,15 @@ fn link(tree: &mut Tree<'_>, slot: &Slot, key: &Digest) -> Result<(), Errno> {
     let target = link_target(slot, key);
     tree.make_parents(slot.root())?;
     let (at, name) = tree.parent(slot.root(), false)?;
-    if is_link_to(at, name, &target) {
+    if at::is_link_to(at, name, &target) {
         return Ok(());
     }
     remove_tree(at, name)?;
-    rustix::fs::symlinkat(target.as_slice(), at, name)
-}
-
-fn open(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())
+    at::symlink(&target, at, name)
 }
 
 fn read_list(directory: &OwnedFd, name: &str) -> Option<Listing> {
-    let flags = OFlags::RDONLY
-        .union(OFlags::NOFOLLOW)
-        .union(OFlags::NONBLOCK)
-        .union(OFlags::CLOEXEC);
-    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?;
+    let file = at::open_file(directory.as_fd(), name.as_bytes()).ok()?;
     let size = usize::try_from(rustix::fs::fstat(&file).ok()?.st_size).ok()?;
     if size > MAX_LIST {
         return None;

@@ -27,9 +27,8 @@ impl BootId {
             bytes: [0; 36],
             len: 0,
         };
-        let flags = rustix::fs::OFlags::RDONLY.union(rustix::fs::OFlags::CLOEXEC);
-        let path = c"/proc/sys/kernel/random/boot_id";
-        let Ok(file) = rustix::fs::open(path, flags, rustix::fs::Mode::empty()) else {
+        let path = b"/proc/sys/kernel/random/boot_id";
+        let Ok(file) = crate::at::open_file(rustix::fs::CWD, path) else {
             return boot;
         };
         boot.len = rustix::io::read(&file, &mut boot.bytes).unwrap_or(0);

@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode};
+use rustix::fs::{Dir, FileType, Mode};
 use rustix::io::Errno;
 
-use super::probe::DIRECTORY;
+use crate::at;
 
 /// Handles that are open at once. What lies deeper is moved to the top of the tree first.
 const MAX_DEPTH: usize = 32;
@@ -31,7 +31,7 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
             break;
         }
     }
-    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+    match at::remove_directory(parent, name) {
         Err(Errno::NOENT) => Ok(()),
         other => other,
     }
@@ -39,7 +39,7 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
 
 /// Whether `name` is gone now. It is not when it is a directory.
 fn is_unlinked(parent: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+    match at::unlink(parent, name) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         // Linux says the first of a directory, POSIX the second.
         Err(Errno::ISDIR | Errno::PERM) => Ok(false),
@@ -49,14 +49,14 @@ fn is_unlinked(parent: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
 
 /// Opens a directory, made usable where its mode hides it from its owner.
 fn open(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = at::look(parent, name)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Err(Errno::NOTDIR);
     }
     if stat.st_mode & Mode::RWXU.bits() != Mode::RWXU.bits() {
-        rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+        at::change_mode(parent, name, Mode::RWXU.bits())?;
     }
-    rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())
+    at::open_directory(parent, name)
 }
 
 fn clear(
@@ -73,12 +73,12 @@ fn clear(
         if depth >= MAX_DEPTH {
             *moved = moved.saturating_add(1);
             let aside = format!(".flavor-removed-{moved}");
-            rustix::fs::renameat(directory, name.as_slice(), top, aside.as_str())?;
+            at::rename(directory, &name, top, aside.as_bytes())?;
             continue;
         }
         clear(top, child.as_fd(), depth.saturating_add(1), moved)?;
         drop(child);
-        rustix::fs::unlinkat(directory, name.as_slice(), AtFlags::REMOVEDIR)?;
+        at::remove_directory(directory, &name)?;
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ mod tests {
         let mut at = OwnedFd::from(root.try_clone()?);
         for _ in 0..2000 {
             rustix::fs::mkdirat(&at, "d", Mode::RWXU)?;
-            at = rustix::fs::openat(&at, "d", DIRECTORY, Mode::empty())?;
+            at = at::open_directory(at.as_fd(), b"d")?;
         }
         assert_eq!(remove_tree(root.as_fd(), b"d"), Ok(()));
         assert_eq!(fs::read_dir(directory.path())?.count(), 0);

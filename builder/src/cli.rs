@@ -1,0 +1,316 @@
+//! Verbs, flags and their help: the one definition that the parser, the help, the man pages, the completions and the
+//! reference in `docs/` are made of.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+/// Packs an application and its runtime into one signed executable file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flavor",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    before_help = "Example:\n  flavor keygen && flavor pack --private-key flavor-signing.key && ./dist/app.psp",
+    after_help = "Exit codes: 0 done; 1 the answer is no; 2 wrong usage or manifest; 3 the environment failed."
+)]
+pub struct Cli {
+    /// Flags of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Global {
+    /// Prints results and errors only: no progress, notes or warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Says more about what is done, on standard error
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colours: auto, always or never. `auto` is for terminals, and respects NO_COLOR
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Color::Auto,
+        value_name = "WHEN",
+        hide_possible_values = true
+    )]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// The flag of verbs that report.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Reporting {
+    /// Prints one JSON document on standard output, also for errors
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Builds a package from a manifest
+    #[command(before_help = "Example:\n  flavor pack --private-key flavor-signing.key")]
+    Pack(PackArgs),
+    /// Checks a package, layer by layer, and says who signed it
+    #[command(
+        before_help = "Example:\n  flavor verify dist/app.psp --trusted-key flavor-signing.pub"
+    )]
+    Verify(VerifyArgs),
+    /// Shows what is in a package, without running or extracting it
+    #[command(before_help = "Example:\n  flavor inspect dist/app.psp --files")]
+    Inspect(InspectArgs),
+    /// Extracts one slot of a package, verified
+    #[command(before_help = "Example:\n  flavor extract dist/app.psp runtime ./out")]
+    Extract(ExtractArgs),
+    /// Extracts every slot of a package, verified
+    #[command(before_help = "Example:\n  flavor extract-all dist/app.psp ./out")]
+    ExtractAll(ExtractAllArgs),
+    /// Verifies a package with this program and starts it, ignoring the launcher inside
+    #[command(before_help = "Example:\n  flavor run app.psp --require-trusted -- --port 8080")]
+    Run(RunArgs),
+    /// Makes a pair of keys for signing packages
+    #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
+    Keygen(KeygenArgs),
+    /// Signs a package that was built with `pack --unsigned`
+    #[command(before_help = "Example:\n  flavor sign dist/app.psp --private-key release.key")]
+    Sign(SignArgs),
+    /// Prints a completion script for a shell
+    #[command(
+        before_help = "Example:\n  flavor completions bash > ~/.local/share/bash-completion/completions/flavor"
+    )]
+    Completions(CompletionsArgs),
+    /// Writes the man pages into a directory
+    #[command(before_help = "Example:\n  flavor man ~/.local/share/man/man1")]
+    Man(ManArgs),
+}
+
+/// `flavor pack`
+#[derive(Debug, Args)]
+pub struct PackArgs {
+    /// The project's directory
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// The manifest; without it, `flavor.toml` or `[tool.flavor]` of `pyproject.toml` in DIR
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub manifest: Option<PathBuf>,
+    /// Where to write; without it, `dist/NAME.psp` beside the manifest
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// The system that the package runs on, such as `linux_amd64`; without it, this one
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Which key signs.
+    #[command(flatten)]
+    pub signing: Signing,
+    /// The launcher to put in front, instead of the built-in one
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub launcher_bin: Option<PathBuf>,
+    /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub level: Option<i32>,
+    /// Threads; without it, one for each processor
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// Which key signs a new package.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Signing {
+    /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
+    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    pub private_key: Option<OsString>,
+    /// For tests only: derives the key from TEXT. Whoever knows the text can sign
+    #[arg(long, value_name = "TEXT")]
+    pub key_seed: Option<String>,
+    /// Leaves the package unsigned, for `flavor sign`; it does not start before
+    #[arg(long)]
+    pub unsigned: bool,
+}
+
+/// Who is trusted.
+#[derive(Debug, Args)]
+pub struct Trusting {
+    /// A public key (SPKI PEM) whose signature is trusted, besides the keys of this host; may be repeated
+    #[arg(long = "trusted-key", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trusted_keys: Vec<PathBuf>,
+    /// Refuses a package whose signer is not trusted here
+    #[arg(long)]
+    pub require_trusted: bool,
+}
+
+/// `flavor verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// Who is trusted.
+    #[command(flatten)]
+    pub trusting: Trusting,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// Lists the files in the slots
+    #[arg(long)]
+    pub files: bool,
+    /// Lists the package byte by byte: offset, size, field, value
+    #[arg(long)]
+    pub dump: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor extract`
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// The slot, by its id or its number from 0
+    #[arg(value_name = "SLOT")]
+    pub slot: String,
+    /// How and where.
+    #[command(flatten)]
+    pub into: Into,
+}
+
+/// `flavor extract-all`
+#[derive(Debug, Args)]
+pub struct ExtractAllArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// How and where.
+    #[command(flatten)]
+    pub into: Into,
+}
+
+/// Where extracted files go.
+#[derive(Debug, Args)]
+pub struct Into {
+    /// The directory to make; slots lie in it as in a work environment, below their targets
+    #[arg(value_name = "OUT", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// Replaces OUT when it is a directory that is not empty
+    #[arg(long)]
+    pub force: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// The command to start, by its name in the package; without it, the default command
+    #[arg(long, value_name = "NAME")]
+    pub command: Option<String>,
+    /// Who is trusted.
+    #[command(flatten)]
+    pub trusting: Trusting,
+    /// Arguments for the command
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<OsString>,
+}
+
+/// `flavor keygen`
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// The directory for the two files
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub out_dir: PathBuf,
+    /// Name of the pair: NAME.key is the private key, NAME.pub the public one
+    #[arg(long, value_name = "NAME", default_value = "flavor-signing")]
+    pub name: String,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor sign`
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// The package, made with `pack --unsigned`
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
+    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    pub private_key: OsString,
+    /// Where to write the signed package; without it, in place of PKG
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `flavor man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory, made when it is not there
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+impl Verb {
+    /// Whether the report is one JSON document.
+    pub fn json(&self) -> bool {
+        match self {
+            Verb::Pack(args) => args.reporting.json,
+            Verb::Verify(args) => args.reporting.json,
+            Verb::Inspect(args) => args.reporting.json,
+            Verb::Extract(args) => args.into.reporting.json,
+            Verb::ExtractAll(args) => args.into.reporting.json,
+            Verb::Keygen(args) => args.reporting.json,
+            Verb::Sign(args) => args.reporting.json,
+            Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! `flavor pack`: from a manifest to a package.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use psp_format::range::{Range, widen};
+use psp_format::signature::PrivateKey;
+use serde::Serialize;
+
+use crate::cli::{PackArgs, Signing};
+use crate::env_vars::SOURCE_DATE_EPOCH;
+use crate::error::Error;
+use crate::examine::content_size;
+use crate::keyring;
+use crate::manifest::{self, KeySource, Project};
+use crate::pack::{self, Launcher, Options, PackError, Progress};
+use crate::package_file::{PackageFile, json_path, shown};
+use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
+use crate::stubs;
+
+/// Launchers are below 2 MiB.
+const MAX_LAUNCHER: u64 = 16 << 20;
+
+/// What was built; the fields are those of `--json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Built {
+    #[serde(serialize_with = "json_path")]
+    file: PathBuf,
+    size: u64,
+    package_id: String,
+    name: String,
+    version: String,
+    target: String,
+    slots: Vec<BuiltSlot>,
+    /// Fingerprint; `null` for an unsigned package.
+    signer: Option<String>,
+    seconds: f64,
+    #[serde(skip)]
+    original_size: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct BuiltSlot {
+    id: String,
+    operations: String,
+    stored_size: u64,
+    original_size: u64,
+    sha256: String,
+}
+
+pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
+    let manifest = match &args.manifest {
+        Some(file) => file.clone(),
+        None => manifest::find(&args.dir)?,
+    };
+    printer.detail(&format!("manifest: {}", shown(&manifest)));
+    let project = manifest::load(&manifest)?;
+    let signer = signer(&args.signing, &project, printer)?;
+    let target = args.target.as_deref().unwrap_or(stubs::host_target());
+    let file = format!("{}.psp", project.package.name);
+    let options = Options {
+        output: match &args.output {
+            Some(output) => output.clone(),
+            None => project.directory.join("dist").join(file),
+        },
+        target: target.to_owned(),
+        launcher: launcher(args.launcher_bin.as_deref(), target)?,
+        level: args.level,
+        jobs: args.jobs,
+        source_date: source_date(std::env::var_os(SOURCE_DATE_EPOCH))?,
+    };
+    let follow = Follow {
+        printer,
+        meter: OnceLock::new(),
+    };
+    let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
+    drop(follow);
+    let outcome = outcome?;
+    for note in &outcome.notes {
+        printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
+    }
+    Ok(Built::of(outcome, options.target))
+}
+
+/// The key that the command line or the manifest names. Signing with nothing must be asked for.
+fn signer(
+    signing: &Signing,
+    project: &Project,
+    printer: &Printer,
+) -> Result<Option<PrivateKey>, Error> {
+    if signing.unsigned {
+        return Ok(None);
+    }
+    if let Some(seed) = &signing.key_seed {
+        let fact = "signing with a key that is derived from a text: whoever knows it can sign";
+        printer.warn(
+            fact,
+            Some("--key-seed is for tests; use --private-key for anything else"),
+        );
+        return Ok(Some(PrivateKey::from_text_seed(seed)));
+    }
+    if let Some(name) = &signing.private_key {
+        return Ok(Some(keyring::private_key(name, printer)?));
+    }
+    let name: OsString = match project.sign.as_ref().map(|sign| &sign.key) {
+        None => return Err(Error::NoSigningKey),
+        Some(KeySource::File(path)) => path.into(),
+        Some(KeySource::Env(name)) => format!("env:{name}").into(),
+        Some(KeySource::Command(_)) => return Err(Error::SigningProgram),
+    };
+    Ok(Some(keyring::private_key(&name, printer)?))
+}
+
+/// The launcher that goes in front: a file, or the one that this program carries.
+fn launcher(file: Option<&Path>, target: &str) -> Result<Launcher, Error> {
+    let (bytes, tool, tool_version) = match file {
+        Some(path) => (Cow::Owned(read_launcher(path, target)?), "custom", "0"),
+        None => {
+            let stub = stubs::for_target(target).ok_or_else(|| PackError::NoLauncher {
+                target: target.to_owned(),
+                known: stubs::all().iter().map(|stub| stub.target).collect(),
+            })?;
+            let version = env!("CARGO_PKG_VERSION");
+            (Cow::Borrowed(stub.bytes), "psp-launcher", version)
+        }
+    };
+    Ok(Launcher {
+        bytes,
+        tool: tool.into(),
+        tool_version: tool_version.into(),
+    })
+}
+
+fn read_launcher(path: &Path, target: &str) -> Result<Vec<u8>, Error> {
+    let wrong = |problem| PackError::Launcher {
+        path: path.to_owned(),
+        target: target.to_owned(),
+        problem,
+    };
+    let file = PackageFile::open(path)?;
+    let whole = Range::new(0, file.size()).filter(|range| range.len() <= MAX_LAUNCHER);
+    let bytes = file.read(whole.ok_or_else(|| wrong("far too large for a launcher"))?)?;
+    stubs::check(&bytes, target).map_err(wrong)?;
+    Ok(bytes)
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>: a malformed value ends the build.
+fn source_date(value: Option<OsString>) -> Result<Option<u64>, Error> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let text = value.to_string_lossy().into_owned();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text
+        .parse()
+        .ok()
+        .filter(|seconds| digits && *seconds <= psp_format::instant::LAST)
+    {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(Error::SourceDate { value: text }),
+    }
+}
+
+/// Shows how far the compression is.
+struct Follow<'a> {
+    printer: &'a Printer,
+    meter: OnceLock<Meter>,
+}
+
+impl Progress for Follow<'_> {
+    fn begin(&self, total: u64) {
+        self.meter
+            .get_or_init(|| self.printer.meter("packing", total));
+    }
+
+    fn advance(&self, bytes: u64) {
+        if let Some(meter) = self.meter.get() {
+            meter.advance(bytes);
+        }
+    }
+}
+
+impl Built {
+    fn of(outcome: pack::Outcome, target: String) -> Built {
+        let slots = outcome.slots.iter().map(|slot| BuiltSlot {
+            id: slot.id.clone(),
+            operations: slot.operations.to_string(),
+            stored_size: slot.size,
+            original_size: slot.original_size,
+            sha256: slot.checksum.0.to_string(),
+        });
+        Built {
+            slots: slots.collect(),
+            original_size: content_size(outcome.slots.iter()),
+            file: outcome.file,
+            size: outcome.size,
+            package_id: outcome.package_id.to_string(),
+            name: outcome.package.name,
+            version: outcome.package.version,
+            target,
+            signer: outcome.signer.map(|signer| signer.to_string()),
+            seconds: round(outcome.elapsed),
+        }
+    }
+}
+
+/// Milliseconds are enough.
+fn round(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+impl Report for Built {
+    fn text(&self) -> String {
+        let slots = count(widen(self.slots.len()), "slot", "slots");
+        let (style, signer) = match &self.signer {
+            Some(signer) => (GOOD, format!("signed by {signer}")),
+            None => (WARN, "NOT SIGNED: `flavor sign` does it".to_owned()),
+        };
+        format!(
+            "{}: {} from {} in {slots}, {style}{signer}{style:#}, in {:.1} s\n",
+            shown(&self.file),
+            size(self.size),
+            size(self.original_size),
+            self.seconds
+        )
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_dates() {
+        let read = |text: &str| source_date(Some(text.into())).ok();
+        assert_eq!(read("0"), Some(Some(0)));
+        assert_eq!(read("1700000000"), Some(Some(1_700_000_000)));
+        assert_eq!(read(""), Some(None));
+        for bad in ["x", "-1", "+1", "1.5", "999999999999", " 1"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `flavor sign`: a signature for a package that was built without one, on another machine perhaps.
+//!
+//! What is signed is what was checked: the package is copied first, and the copy is checked, signed, verified and
+//! renamed into place.
+
+use std::fs;
+use std::io::{self, Seek as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use psp_format::layout::{RawIndex, TRAILER_SIZE};
+use psp_format::metadata::Metadata;
+use psp_format::range::Range;
+use psp_format::signature::{PrivateKey, PublicKey};
+use psp_format::verify::{self, UnsignedPackage};
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::cli::SignArgs;
+use crate::error::Error;
+use crate::examine::{self, Refusal};
+use crate::keyring;
+use crate::package_file::{PackageFile, json_path, plain, shown};
+use crate::printer::{Meter, Printer, Report};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Signed {
+    #[serde(serialize_with = "json_path")]
+    file: PathBuf,
+    fingerprint: String,
+    package_id: String,
+}
+
+pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> {
+    let key = keyring::private_key(&args.private_key, printer)?;
+    let original = PackageFile::open(&args.package)?;
+    let output = args.output.as_deref().unwrap_or(&args.package);
+    // Refused before a large file is copied; the copy is looked at again.
+    check_head(&original, &args.package)?;
+
+    let failed = |source| Error::Write {
+        path: output.to_owned(),
+        source: plain(source),
+    };
+    let copy = copy_beside(&original, output).map_err(failed)?;
+    let file = PackageFile::open(copy.path())?;
+    let (metadata, unsigned) = check_head(&file, &args.package)?;
+    let meter = printer.meter("checking", unsigned.layout.trailer.start());
+    check_body(&file, &args.package, &metadata, &unsigned, &meter)?;
+
+    let trailer = trailer(&unsigned, &key);
+    let start = unsigned.layout.trailer.start();
+    copy.as_file()
+        .write_all_at(&trailer, start)
+        .map_err(failed)?;
+    copy.as_file().sync_all().map_err(failed)?;
+    let package = examine::open(&file)?.map_err(|refusal| refused(&args.package, refusal))?;
+    copy.persist(output).map_err(|error| failed(error.error))?;
+    Ok(Signed {
+        file: output.to_owned(),
+        fingerprint: package.signer().fingerprint().to_string(),
+        package_id: package.package_id().to_string(),
+    })
+}
+
+/// A copy with the mode of the original, in the directory where it will be renamed.
+fn copy_beside(original: &PackageFile, output: &Path) -> io::Result<NamedTempFile> {
+    let parent = output
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let mut copy = NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))?;
+    let mut from = original.file();
+    from.rewind()?;
+    io::copy(&mut from, copy.as_file_mut())?;
+    let mode: fs::Permissions = original.file().metadata()?.permissions();
+    copy.as_file().set_permissions(mode)?;
+    Ok(copy)
+}
+
+fn check_head(file: &PackageFile, named: &Path) -> Result<(Metadata, UnsignedPackage), Error> {
+    let parts = file.parts()?;
+    let found = match parts.found() {
+        Ok(found) => found,
+        // The gate finds the same fault, and explains it.
+        Err(error) => {
+            let refusal = examine::open(file)?.err();
+            return Err(refused(named, refusal.unwrap_or(Refusal::Format(error))));
+        }
+    };
+    let index = RawIndex::from_bytes(found.index);
+    if index
+        .signature
+        .iter()
+        .chain(&index.public_key)
+        .any(|&byte| byte != 0)
+    {
+        return match PublicKey::from_bytes(&index.public_key) {
+            Ok(signer) => Err(Error::AlreadySigned {
+                path: named.to_owned(),
+                signer: signer.fingerprint(),
+            }),
+            Err(fault) => Err(refused(named, psp_format::Error::Key(fault).into())),
+        };
+    }
+    verify::verify_unsigned(&found).map_err(|error| refused(named, error.into()))
+}
+
+/// Launcher, slots and padding: whoever signs vouches for them.
+fn check_body(
+    file: &PackageFile,
+    named: &Path,
+    metadata: &Metadata,
+    unsigned: &UnsignedPackage,
+    meter: &Meter,
+) -> Result<(), Error> {
+    let wrong = |error: psp_format::Error| refused(named, error.into());
+    let digest = |range: Range| file.digest(range, &|n| meter.advance(n));
+    if digest(unsigned.layout.launcher)? != metadata.launcher.checksum.0 {
+        return Err(wrong(psp_format::Error::LauncherDigest));
+    }
+    for (slot, range) in metadata.slots.iter().zip(&unsigned.layout.slots) {
+        if digest(*range)? != slot.checksum.0 {
+            return Err(wrong(psp_format::Error::SlotDigest {
+                slot: slot.id.clone(),
+            }));
+        }
+    }
+    for padding in unsigned.layout.paddings() {
+        verify::check_padding(padding.start(), &file.read(padding)?).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+fn trailer(unsigned: &UnsignedPackage, key: &PrivateKey) -> [u8; TRAILER_SIZE] {
+    unsigned.trailer(&key.public_key(), &key.sign(&unsigned.text))
+}
+
+fn refused(path: &Path, refusal: Refusal) -> Error {
+    Error::Refused {
+        path: path.to_owned(),
+        refusal,
+    }
+}
+
+impl Report for Signed {
+    fn text(&self) -> String {
+        format!("{} is signed by {}\n", shown(&self.file), self.fingerprint)
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}

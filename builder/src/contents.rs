@@ -1,0 +1,149 @@
+//! What the slots of a package hold: checked for `verify`, listed for `inspect`, written for `extract`.
+//!
+//! The decoding is the launcher's, so what is called good here is what a start would unpack. Only `tar.gz`, which the
+//! launcher does not start, is decompressed here.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use flate2::bufread::GzDecoder;
+use psp_format::VerifiedPackage;
+use psp_format::metadata::Slot;
+use psp_format::ops::Operations;
+use psp_format::range::{Range, widen};
+use psp_launcher::extract::{ExtractError, Listing, Options};
+use psp_launcher::{contents, extract as launcher_extract};
+
+use crate::error::Error;
+use crate::examine::{self, Refusal};
+use crate::package_file::PackageFile;
+use crate::printer::Meter;
+
+/// Decodes a slot whose digest has been compared, and checks its content.
+pub fn check(
+    file: &PackageFile,
+    slot: &Slot,
+    range: Range,
+    meter: &Meter,
+) -> Result<Result<Listing, Refusal>, Error> {
+    let result = if slot.operations == Operations::TarGz {
+        let mut content = Gzip::new(file.file(), range);
+        let listing = contents::tar_stream(slot, &mut content);
+        meter.advance(slot.original_size);
+        listing.and_then(|listing| content.at_end().map(|()| listing))
+    } else {
+        let progress = |n| meter.advance(n);
+        contents::check_slot_at(slot, file.file(), range, Some(&progress))
+    };
+    match result.map_err(|error| fault(file, slot, error)) {
+        Ok(listing) => Ok(Ok(listing)),
+        Err(Error::Refused { refusal, .. }) => Ok(Err(refusal)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Extracts a slot of a verified package into the directory `tree`. Whatever was written when it fails is left there.
+pub fn extract(
+    file: &PackageFile,
+    package: &VerifiedPackage,
+    slot: &Slot,
+    range: Range,
+    tree: &Path,
+    meter: &Meter,
+) -> Result<u64, Error> {
+    let into = File::open(tree).map_err(|source| Error::Write {
+        path: tree.to_owned(),
+        source,
+    })?;
+    let progress = |n| meter.advance(n);
+    let options = Options {
+        // What is extracted for a person is theirs to change.
+        writable: true,
+        progress: Some(&progress),
+    };
+    let result = if slot.operations == Operations::TarGz {
+        examine::check_slot(file, package, slot, range, meter)?.map_err(|refusal| {
+            Error::Refused {
+                path: file.path().to_owned(),
+                refusal,
+            }
+        })?;
+        let mut content = Gzip::new(file.file(), range);
+        launcher_extract::tar_stream(slot, &mut content, into.as_fd(), &options)
+            .and_then(|written| content.at_end().map(|()| written))
+    } else {
+        launcher_extract::slot(package, &slot.id, file.file(), into.as_fd(), &options)
+    };
+    match result {
+        Ok(written) => Ok(written.listing.len()),
+        Err(error) => Err(fault(file, slot, error)),
+    }
+}
+
+/// What an error of the launcher's library means for the command.
+fn fault(file: &PackageFile, slot: &Slot, error: ExtractError) -> Error {
+    let refused = |refusal| Error::Refused {
+        path: file.path().to_owned(),
+        refusal,
+    };
+    match error {
+        ExtractError::Format(error) => refused(Refusal::Format(error)),
+        ExtractError::Read { offset, error } => file.reading(offset, error).into(),
+        error @ ExtractError::Stream(_) => refused(Refusal::Undecodable {
+            slot: slot.id.clone(),
+            detail: error.to_string(),
+        }),
+        error => Error::Extract(error),
+    }
+}
+
+/// The content of a `tar.gz` slot.
+struct Gzip<'a>(GzDecoder<BufReader<Piece<'a>>>);
+
+impl<'a> Gzip<'a> {
+    fn new(file: &'a File, range: Range) -> Gzip<'a> {
+        let (at, end) = (range.start(), range.end());
+        Gzip(GzDecoder::new(BufReader::new(Piece { file, at, end })))
+    }
+
+    /// Whether the stored bytes are one gzip stream and nothing else.
+    fn at_end(self) -> Result<(), ExtractError> {
+        let mut rest = self.0.into_inner();
+        match rest.fill_buf() {
+            Ok([]) => Ok(()),
+            Ok(_) => Err(ExtractError::Stream(io::Error::other(
+                "something follows the gzip stream",
+            ))),
+            Err(error) => Err(ExtractError::Stream(error)),
+        }
+    }
+}
+
+impl Read for Gzip<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+/// A range of a file, read in order.
+struct Piece<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Piece<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let wanted = left.min(buffer.len());
+        let read = match buffer.get_mut(..wanted) {
+            Some([]) | None => 0,
+            Some(buffer) => self.file.read_at(buffer, self.at)?,
+        };
+        self.at = self.at.saturating_add(widen(read));
+        Ok(read)
+    }
+}

@@ -1,0 +1,179 @@
+//! Why a verb did not do what it was asked. `Display` is one line of fact; [`Error::help`] is one line of remedy.
+
+use std::io;
+use std::path::PathBuf;
+
+use psp_format::digest::Digest;
+use psp_launcher::extract::ExtractError;
+use psp_launcher::plan::PlanError;
+use psp_launcher::start::StartError;
+
+use crate::examine::Refusal;
+use crate::keyring::KeyError;
+use crate::manifest::ManifestError;
+use crate::pack::PackError;
+use crate::package_file::{FileError, shown};
+use crate::printer::escape;
+
+/// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A package cannot be opened or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A package is not valid.
+    #[error("{}: {refusal}", shown(.path))]
+    Refused {
+        /// The package.
+        path: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A package is valid, and its signer is not trusted here.
+    #[error("{}: its signer {signer} is not trusted here", shown(.path))]
+    NotTrusted {
+        /// The package.
+        path: PathBuf,
+        /// Fingerprint of the signer.
+        signer: Digest,
+    },
+    /// A package that should get a signature has one.
+    #[error("{} is signed already, by {signer}", shown(.path))]
+    AlreadySigned {
+        /// The package.
+        path: PathBuf,
+        /// Fingerprint of the signer.
+        signer: Digest,
+    },
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Nothing says who signs.
+    #[error("no key to sign with")]
+    NoSigningKey,
+    /// The manifest names a program that signs.
+    #[error("the manifest's [sign] key is a program, which this version does not run")]
+    SigningProgram,
+    /// `SOURCE_DATE_EPOCH` is no time.
+    #[error("SOURCE_DATE_EPOCH is {}, not a number of seconds since 1970", escape(.value))]
+    SourceDate {
+        /// Its value.
+        value: String,
+    },
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// No package was built.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A slot was not extracted.
+    #[error(transparent)]
+    Extract(ExtractError),
+    /// The launcher's library did not start the package.
+    #[error(transparent)]
+    Start(StartError),
+    /// `run` did not start a package, for whatever reason.
+    #[error(transparent)]
+    NotStarted(Box<Error>),
+    /// The package has no such slot.
+    #[error("{} has no slot {}", shown(.path), escape(.wanted))]
+    NoSlot {
+        /// The package.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// The ids that there are.
+        known: Vec<String>,
+    },
+    /// Something is where the result should go.
+    #[error("{} is there already", shown(.path))]
+    Exists {
+        /// The place.
+        path: PathBuf,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The name of a pair of keys is no plain file name.
+    #[error("{} cannot name a pair of keys", escape(.name))]
+    BadKeyName {
+        /// The name.
+        name: String,
+    },
+    /// Something cannot be written.
+    #[error("cannot write {}: {source}", shown(.path))]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
+    /// The system gives no random numbers.
+    #[error("cannot get random numbers from the system: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Error {
+    /// One line that says what a person can do.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Error::File(FileError::Open { .. }) => "check the path and its permissions".into(),
+            Error::File(FileError::NotRegular { .. }) => "give the path of a package file".into(),
+            Error::File(FileError::Read { .. }) => {
+                "the file changed while it was read, or the disk has a fault: try again".into()
+            }
+            Error::Refused { refusal, .. } => return refusal.help().map(str::to_owned),
+            Error::NotTrusted { .. } => {
+                "if you know this signer, give their public key with --trusted-key".into()
+            }
+            Error::AlreadySigned { .. } => {
+                "pack again with --unsigned to have it signed by another key".into()
+            }
+            Error::Key(error) => error.help(),
+            Error::NoSigningKey => "make a key with `flavor keygen` and give it with \
+                                    `--private-key flavor-signing.key`; or pack with --unsigned and sign later"
+                .into(),
+            Error::SigningProgram => {
+                "write the package with --unsigned and sign it with `flavor sign`, or name a key file or env:NAME".into()
+            }
+            Error::SourceDate { .. } => "unset it, or set it to a number such as 1700000000".into(),
+            Error::Manifest(error) => error.help(),
+            Error::Pack(error) => error.help(),
+            Error::Extract(error) => extract_help(error).into(),
+            Error::Start(StartError::Plan(PlanError::UnknownCommand { .. })) => {
+                "give --command one of these names, or leave it out for the default command".into()
+            }
+            Error::Start(error) => error.help().into(),
+            Error::NotStarted(error) => return error.help(),
+            Error::NoSlot { known, .. } => {
+                let known: Vec<String> = known.iter().map(|id| escape(id)).collect();
+                match known.len() {
+                    0 => "the package has no slots at all".into(),
+                    1..=20 => format!("its slots are {}", known.join(", ")),
+                    _ => "`flavor inspect` lists its slots".into(),
+                }
+            }
+            Error::Exists { help, .. } => (*help).into(),
+            Error::BadKeyName { .. } => "give a file name without a directory".into(),
+            Error::Write { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space, or write to another place".into()
+                }
+                _ => "check that the directory is there and can be written".into(),
+            },
+            Error::Stdout(_) => "check where the output goes".into(),
+            Error::Random(_) => return None,
+        })
+    }
+}
+
+/// The library's own words are for starts, where the cache is what can be changed.
+fn extract_help(error: &ExtractError) -> &'static str {
+    match error {
+        ExtractError::Write { .. } => "free some space or memory, or extract to another place",
+        other => other.help(),
+    }
+}

@@ -1,0 +1,411 @@
+//! Examining a package layer by layer, for `verify`, and through the same gate for every verb that uses what is inside.
+//!
+//! [`open`] is the gate: container, signature and layout, after which there is a [`VerifiedPackage`]. [`examine`] goes
+//! on to the launcher, the slots and what they decode to, and keeps going after a fault in one of them, so that a report
+//! names everything that was changed.
+
+use psp_format::error::Error as FormatError;
+use psp_format::layout::RawIndex;
+use psp_format::metadata::Slot;
+use psp_format::range::Range;
+use psp_format::{Layer, VerifiedPackage, verify};
+
+use crate::contents;
+use crate::error::Error;
+use crate::package_file::{PackageFile, Parts};
+use crate::printer::{Meter, count, escape, size};
+
+/// The signature holds, over something that breaks the format.
+const SIGNED_LIKE_THIS: &str =
+    "it was signed like this, by a broken builder or on purpose: do not start it";
+/// The signature does not hold, or the bytes are not those that it binds.
+const DAMAGED: &str =
+    "the file was damaged or changed after it was signed: do not start it, get it again";
+
+/// Why a file is not a valid package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Its bytes break a rule of the format.
+    #[error("{0}")]
+    Format(#[from] FormatError),
+    /// A package of the base format, whose metadata is compressed.
+    #[error("not a strict package: made by another builder; this version reads strict packages")]
+    OtherBuilder,
+    /// A slot whose compressed stream is broken.
+    #[error("slot {}: {detail}", escape(.slot))]
+    Undecodable {
+        /// Id of the slot.
+        slot: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Refusal {
+    /// The layer at which the package fails.
+    pub fn layer(&self) -> Layer {
+        match self {
+            Refusal::Format(error) => error.layer(),
+            Refusal::OtherBuilder => Layer::Container,
+            Refusal::Undecodable { .. } => Layer::Contents,
+        }
+    }
+
+    /// One line that says what a person can do.
+    pub fn help(&self) -> Option<&'static str> {
+        let error = match self {
+            Refusal::Format(error) => error,
+            Refusal::OtherBuilder => {
+                return Some(
+                    "pack the application with `flavor pack`, or use the tool that made this package",
+                );
+            }
+            Refusal::Undecodable { .. } => return Some(SIGNED_LIKE_THIS),
+        };
+        Some(match error {
+            FormatError::Truncated { .. } | FormatError::CutShort { .. } => {
+                "the download or copy was interrupted: get the file again"
+            }
+            FormatError::Appended { .. } => {
+                "something was added behind the package: get the file again, from where it was built"
+            }
+            FormatError::DataRemoved { .. } => {
+                "the package data is gone and cannot be recovered: get the file again, and leave it as it is"
+            }
+            FormatError::TooShort { .. } | FormatError::NoTrailer => {
+                "if this was a package, it was changed after it was built: strip, upx, signing tools and text-mode \
+                 transfers do that"
+            }
+            FormatError::Version { .. } => {
+                "use the version of flavor that this package was made for"
+            }
+            FormatError::Unsigned => "sign it with `flavor sign`, or get a signed package",
+            FormatError::Json { .. }
+            | FormatError::NotCanonical { .. }
+            | FormatError::Value { .. } => SIGNED_LIKE_THIS,
+            _ if error.layer() == Layer::Contents => SIGNED_LIKE_THIS,
+            _ => DAMAGED,
+        })
+    }
+}
+
+/// How a layer came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It holds.
+    Ok,
+    /// It does not.
+    Failed,
+    /// It was not looked at.
+    Skipped,
+}
+
+/// One line of a report.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// The layer; `slot NAME` for each slot.
+    pub name: String,
+    /// How it came out.
+    pub status: Status,
+    /// What was found, or why.
+    pub detail: String,
+}
+
+impl Check {
+    /// A check that came out in this way.
+    pub fn new(name: impl Into<String>, status: Status, detail: impl Into<String>) -> Check {
+        Check {
+            name: name.into(),
+            status,
+            detail: detail.into(),
+        }
+    }
+
+    fn of<T>(name: &str, result: &Result<T, Refusal>, detail: impl FnOnce() -> String) -> Check {
+        match result {
+            Ok(_) => Check::new(name, Status::Ok, detail()),
+            Err(refusal) => Check::new(name, Status::Failed, refusal.to_string()),
+        }
+    }
+}
+
+/// A package behind the gate, or why it stays in front of it.
+pub type Gate = Result<VerifiedPackage, Refusal>;
+
+/// Verifies container, signature and layout. The error is for files that cannot be read.
+pub fn open(file: &PackageFile) -> Result<Gate, Error> {
+    let parts = file.parts()?;
+    let verified = parts.found().and_then(|found| verify::verify(&found));
+    let package = match verified {
+        Ok(package) => package,
+        Err(error) => return Ok(Err(explain(file, &parts, error)?)),
+    };
+    for padding in package.layout().paddings() {
+        let bytes = file.read(padding)?;
+        if let Err(error) = verify::check_padding(padding.start(), &bytes) {
+            return Ok(Err(error.into()));
+        }
+    }
+    Ok(Ok(package))
+}
+
+/// [`open`] for verbs that cannot go on without a package; launcher and the slots that are `used` are compared too.
+pub fn require(
+    file: &PackageFile,
+    used: impl Fn(&Slot) -> bool,
+    meter: impl FnOnce(u64) -> Meter,
+) -> Result<VerifiedPackage, Error> {
+    let refused = |refusal| Error::Refused {
+        path: file.path().to_owned(),
+        refusal,
+    };
+    let package = open(file)?.map_err(refused)?;
+    let meter = meter(package.layout().trailer.start());
+    check_launcher(file, &package, &meter)?.map_err(refused)?;
+    for (slot, range) in package.slots().filter(|(slot, _)| used(slot)) {
+        check_slot(file, &package, slot, range, &meter)?.map_err(refused)?;
+    }
+    Ok(package)
+}
+
+/// Compares the launcher with its signed digest.
+pub fn check_launcher(
+    file: &PackageFile,
+    package: &VerifiedPackage,
+    meter: &Meter,
+) -> Result<Result<(), Refusal>, Error> {
+    let digest = file.digest(package.layout().launcher, &|n| meter.advance(n))?;
+    Ok(package.check_launcher(&digest).map_err(Refusal::from))
+}
+
+/// Compares the stored bytes of a slot with their signed digest.
+pub fn check_slot(
+    file: &PackageFile,
+    package: &VerifiedPackage,
+    slot: &Slot,
+    range: Range,
+    meter: &Meter,
+) -> Result<Result<(), Refusal>, Error> {
+    let digest = file.digest(range, &|n| meter.advance(n))?;
+    Ok(package.check_slot(slot, &digest).map_err(Refusal::from))
+}
+
+/// Everything about a package that can be said without asking who is trusted.
+#[derive(Debug)]
+pub struct Examination {
+    /// Every layer in order.
+    pub checks: Vec<Check>,
+    /// The first fault; none makes the package valid.
+    pub refusal: Option<Refusal>,
+    /// The package, when it came through the gate.
+    pub package: Option<VerifiedPackage>,
+}
+
+/// Checks every layer.
+pub fn examine(file: &PackageFile, meter: impl FnOnce(u64) -> Meter) -> Result<Examination, Error> {
+    match open(file)? {
+        Ok(package) => examine_inside(file, package, meter),
+        Err(refusal) => Ok(Examination {
+            checks: gate_checks(&refusal),
+            refusal: Some(refusal),
+            package: None,
+        }),
+    }
+}
+
+fn examine_inside(
+    file: &PackageFile,
+    package: VerifiedPackage,
+    meter: impl FnOnce(u64) -> Meter,
+) -> Result<Examination, Error> {
+    let meter = meter(work(&package));
+    let mut first = None;
+    let mut keep = |result: Result<(), Refusal>| {
+        let good = result.is_ok();
+        if let Err(refusal) = result {
+            first.get_or_insert(refusal);
+        }
+        good
+    };
+    let mut checks = passed_gate(file, &package);
+    let launcher = check_launcher(file, &package, &meter)?;
+    checks.push(Check::of("launcher", &launcher, || {
+        let launcher = &package.metadata().launcher;
+        format!("{}, {}", launcher.target, size(launcher.size))
+    }));
+    keep(launcher);
+    let mut whole = Vec::new();
+    for (slot, range) in package.slots() {
+        let result = check_slot(file, &package, slot, range, &meter)?;
+        let name = format!("slot {}", escape(&slot.id));
+        checks.push(Check::of(&name, &result, || stored_as(slot)));
+        if keep(result) {
+            whole.push((slot, range));
+        }
+    }
+    let (mut entries, mut faulty) = (0_u64, None);
+    for (slot, range) in &whole {
+        match contents::check(file, slot, *range, &meter)? {
+            Ok(listing) => entries = entries.saturating_add(listing.len()),
+            Err(refusal) => {
+                faulty.get_or_insert(refusal);
+            }
+        }
+    }
+    checks.push(match &faulty {
+        Some(refusal) => Check::new("contents", Status::Failed, refusal.to_string()),
+        None if whole.len() < package.metadata().slots.len() => {
+            let detail = "a slot is not what was signed, and is not decoded";
+            Check::new("contents", Status::Skipped, detail)
+        }
+        None => Check::new("contents", Status::Ok, count(entries, "entry", "entries")),
+    });
+    if let Some(refusal) = faulty {
+        keep(Err(refusal));
+    }
+    Ok(Examination {
+        checks,
+        refusal: first,
+        package: Some(package),
+    })
+}
+
+/// Bytes that a complete examination looks at: stored ones for digests, content from the decoders.
+pub fn work(package: &VerifiedPackage) -> u64 {
+    let content = content_size(package.metadata().slots.iter());
+    package.layout().trailer.start().saturating_add(content)
+}
+
+/// Bytes of content of these slots, as far as they say; a hostile package may say anything.
+pub fn content_size<'a>(slots: impl Iterator<Item = &'a Slot>) -> u64 {
+    slots.fold(0, |sum, slot| sum.saturating_add(slot.original_size))
+}
+
+fn passed_gate(file: &PackageFile, package: &VerifiedPackage) -> Vec<Check> {
+    let metadata = package.metadata();
+    let container = format!(
+        "{}, {}, {}",
+        metadata.format,
+        metadata.profile,
+        size(file.size())
+    );
+    let signature = format!("Ed25519, key {}", package.signer().fingerprint());
+    let layout = "index, slot table and padding are what the metadata implies";
+    vec![
+        Check::new("container", Status::Ok, container),
+        Check::new("signature", Status::Ok, signature),
+        Check::new("layout", Status::Ok, layout),
+    ]
+}
+
+/// The lines for a package that did not come through the gate: good before the fault, not checked behind it.
+fn gate_checks(refusal: &Refusal) -> Vec<Check> {
+    let layers = [
+        Layer::Container,
+        Layer::Signature,
+        Layer::Layout,
+        Layer::Launcher,
+        Layer::Slot,
+        Layer::Contents,
+    ];
+    let failed = refusal.layer();
+    let line = |layer: Layer| {
+        let name = match layer {
+            Layer::Slot => "slots".to_owned(),
+            other => other.to_string(),
+        };
+        match layer.cmp(&failed) {
+            std::cmp::Ordering::Less => Check::new(name, Status::Ok, ""),
+            std::cmp::Ordering::Equal => Check::new(name, Status::Failed, refusal.to_string()),
+            std::cmp::Ordering::Greater => {
+                Check::new(name, Status::Skipped, format!("the {failed} failed"))
+            }
+        }
+    };
+    layers.into_iter().map(line).collect()
+}
+
+/// How a slot is stored, for a person.
+pub fn stored_as(slot: &Slot) -> String {
+    let stored = size(slot.size);
+    if slot.size == slot.original_size {
+        format!("{}, {stored}", slot.operations)
+    } else {
+        format!(
+            "{}, {stored} of {}",
+            slot.operations,
+            size(slot.original_size)
+        )
+    }
+}
+
+/// A better reason than the format's own, where the file tells one.
+fn explain(file: &PackageFile, parts: &Parts, error: FormatError) -> Result<Refusal, Error> {
+    let by_another = match &error {
+        FormatError::Member { .. } => match parts.found() {
+            Ok(found) => is_compressed_member(found.member),
+            Err(_) => false,
+        },
+        // Other builders leave gaps where the strict layout has none.
+        FormatError::Region { .. } => member_elsewhere(file, parts)?,
+        _ => false,
+    };
+    if by_another {
+        return Ok(Refusal::OtherBuilder);
+    }
+    let diagnosed =
+        psp_format::diagnose::diagnose(error, file.size(), |range| file.read(range).ok());
+    Ok(Refusal::Format(diagnosed))
+}
+
+/// Whether a gzip member holds compressed blocks or optional fields, as every writer but a strict one makes them.
+fn is_compressed_member(member: &[u8]) -> bool {
+    match member {
+        // RFC 1952, 2.3: magic, method 8, flags; RFC 1951, 3.2.3: the type in bits 1 and 2 of a block.
+        [0x1f, 0x8b, 8, flags, _, _, _, _, _, _, block, ..] => *flags != 0 || block & 0b110 != 0,
+        _ => false,
+    }
+}
+
+fn member_elsewhere(file: &PackageFile, parts: &Parts) -> Result<bool, Error> {
+    let index = parts.trailer().and_then(|trailer| trailer.get(4..8196));
+    let Some(index) = index.and_then(|index| index.try_into().ok()) else {
+        return Ok(false);
+    };
+    let offset = RawIndex::from_bytes(index).metadata_offset.get();
+    match Range::new(offset, 11).filter(|range| range.fits(file.size())) {
+        Some(range) => Ok(is_compressed_member(&file.read(range)?)),
+        None => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_of_other_builders() {
+        let fixed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+        let with = |block: u8| is_compressed_member(&[&fixed[..], &[block]].concat());
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(with),
+            [false, false, true, true, true, true]
+        );
+        assert!(is_compressed_member(&[
+            0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, 0
+        ]));
+        assert!(!is_compressed_member(&fixed));
+        assert!(!is_compressed_member(b"{\"format\":1}"));
+    }
+
+    #[test]
+    fn layers_behind_a_fault_are_not_called_good() {
+        let checks = gate_checks(&Refusal::Format(FormatError::Signature));
+        let statuses: Vec<Status> = checks.iter().map(|check| check.status).collect();
+        use Status::{Failed, Ok, Skipped};
+        assert_eq!(statuses, [Ok, Failed, Skipped, Skipped, Skipped, Skipped]);
+        assert_eq!(checks[4].detail, "the signature failed");
+    }
+}

@@ -1,0 +1,208 @@
+//! The one home of exit codes, and the outermost layer of the command: arguments in, output and code out.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::Cli;
+use crate::commands::{self, Answer, Done};
+use crate::error::Error;
+use crate::inputs::InputError;
+use crate::keyring::KeyError;
+use crate::manifest::{ManifestError, Problem};
+use crate::pack::PackError;
+use crate::printer::Printer;
+use crate::usage;
+
+/// What the command leaves with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Done, and the answer is yes where there was a question.
+    Done,
+    /// The answer is no.
+    No,
+    /// Wrong usage or manifest.
+    Usage,
+    /// The environment failed.
+    Environment,
+    /// `run`: the start was refused or failed.
+    Refused,
+    /// `run`: the command cannot be executed.
+    NotExecutable,
+    /// `run`: the command's program is not there.
+    NoCommand,
+}
+
+/// Every code with its meaning, in order; the reference is made of this.
+pub const TABLE: [(Code, &str); 7] = [
+    (Code::Done, "done; the answer is yes"),
+    (
+        Code::No,
+        "the answer is no: not valid, not trusted, not signed, signed already",
+    ),
+    (
+        Code::Usage,
+        "wrong usage: arguments, the manifest, a key that cannot be used, output that is there already",
+    ),
+    (
+        Code::Environment,
+        "the environment failed: a file that cannot be read or written, a full disk",
+    ),
+    (
+        Code::Refused,
+        "`run` only: the start was refused or failed before the application began",
+    ),
+    (
+        Code::NotExecutable,
+        "`run` only: the command cannot be executed",
+    ),
+    (
+        Code::NoCommand,
+        "`run` only: the command's program is not there",
+    ),
+];
+
+impl Code {
+    /// The number.
+    pub fn number(self) -> u8 {
+        match self {
+            Code::Done => 0,
+            Code::No => 1,
+            Code::Usage => 2,
+            Code::Environment => 3,
+            Code::Refused => 125,
+            Code::NotExecutable => 126,
+            Code::NoCommand => 127,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let code = match Cli::try_parse_from(&args) {
+        Ok(cli) => run(cli),
+        Err(error) => not_parsed(&error, &args),
+    };
+    ExitCode::from(code.number())
+}
+
+fn run(cli: Cli) -> Code {
+    let printer = Printer::new(cli.global, cli.verb.json());
+    match commands::execute(cli.verb, &printer) {
+        Ok(Done { report, answer }) => {
+            let code = match answer {
+                Answer::Yes => Code::Done,
+                Answer::No => Code::No,
+            };
+            printed(printer.report(report.as_ref()), code, &printer)
+        }
+        Err(error) => {
+            let code = of(&error);
+            printer.error(&error, code.number());
+            code
+        }
+    }
+}
+
+/// A reader who has seen enough and closed the pipe is no failure; any other fault of standard output is one.
+fn printed(result: io::Result<()>, code: Code, printer: &Printer) -> Code {
+    match result {
+        Ok(()) => code,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
+        Err(error) => {
+            let error = Error::Stdout(error);
+            printer.error(&error, of(&error).number());
+            of(&error)
+        }
+    }
+}
+
+/// Help, the version, or wrong usage.
+fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
+    // What follows `--` belongs to the application.
+    let json = args
+        .iter()
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--json");
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let printer = Printer::plain(false);
+            printed(
+                printer.out(&error.render().to_string()),
+                Code::Done,
+                &printer,
+            )
+        }
+        _ => {
+            let usage = usage::explain(error, args);
+            let code = Code::Usage;
+            Printer::plain(json).failure(&usage.fact, Some(&usage.help), code.number());
+            code
+        }
+    }
+}
+
+/// The code for an error.
+pub fn of(error: &Error) -> Code {
+    match error {
+        Error::Refused { .. } | Error::NotTrusted { .. } | Error::AlreadySigned { .. } => Code::No,
+        Error::NoSigningKey
+        | Error::SigningProgram
+        | Error::SourceDate { .. }
+        | Error::NoSlot { .. }
+        | Error::Exists { .. }
+        | Error::BadKeyName { .. } => Code::Usage,
+        Error::Key(error) => match error {
+            KeyError::Read { .. } => Code::Environment,
+            KeyError::NotRegular { .. }
+            | KeyError::TooLarge { .. }
+            | KeyError::NoVariable { .. }
+            | KeyError::Pem { .. }
+            | KeyError::Writable { .. } => Code::Usage,
+        },
+        Error::Manifest(error) => of_manifest(error),
+        Error::Pack(error) => of_pack(error),
+        Error::File(_)
+        | Error::Extract(_)
+        | Error::Write { .. }
+        | Error::Stdout(_)
+        | Error::Random(_) => Code::Environment,
+        Error::Start(error) => match error.exit_code() {
+            126 => Code::NotExecutable,
+            127 => Code::NoCommand,
+            _ => Code::Refused,
+        },
+        // Whatever the reason: the application has not begun, and 0 to 124 are its own codes.
+        Error::NotStarted(error) => match of(error) {
+            code @ (Code::NotExecutable | Code::NoCommand) => code,
+            _ => Code::Refused,
+        },
+    }
+}
+
+fn of_manifest(error: &ManifestError) -> Code {
+    match *error.problem {
+        Problem::Unreadable { .. } => Code::Environment,
+        _ => Code::Usage,
+    }
+}
+
+fn of_pack(error: &PackError) -> Code {
+    match error {
+        PackError::Manifest(error) => of_manifest(error),
+        PackError::Input { error, .. } | PackError::Content(error) => match error {
+            InputError::Unreadable { .. }
+            | InputError::Changed { .. }
+            | InputError::Vanished { .. }
+            | InputError::Spool { .. } => Code::Environment,
+            _ => Code::Usage,
+        },
+        PackError::Write { .. } | PackError::Compress(_) | PackError::Internal(_) => {
+            Code::Environment
+        }
+        _ => Code::Usage,
+    }
+}

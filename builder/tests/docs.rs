@@ -1,0 +1,48 @@
+//! The reference in `docs/` is what the program says of itself. `FLAVOR_BLESS=1` writes it anew.
+
+use std::path::Path;
+
+#[test]
+fn reference_is_up_to_date() -> std::io::Result<()> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    for (name, text) in flavor::docs::pages() {
+        let path = docs.join(name);
+        if std::env::var_os("FLAVOR_BLESS").is_some() {
+            std::fs::write(&path, &text)?;
+        }
+        let found = std::fs::read_to_string(&path)?;
+        assert!(
+            found == text,
+            "docs/{name} is out of date: FLAVOR_BLESS=1 cargo test -p flavor --test docs"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
+    let pages = flavor::commands::man_pages()?;
+    let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "flavor.1",
+            "flavor-pack.1",
+            "flavor-verify.1",
+            "flavor-inspect.1",
+            "flavor-extract.1",
+            "flavor-extract-all.1",
+            "flavor-run.1",
+            "flavor-keygen.1",
+            "flavor-sign.1",
+            "flavor-completions.1",
+            "flavor-man.1",
+        ]
+    );
+    for (name, page) in &pages {
+        let page = String::from_utf8_lossy(page);
+        assert!(page.contains(".TH flavor"), "{name}");
+        assert!(page.contains(".SH EXAMPLE\n.nf\nflavor"), "{name}");
+    }
+    Ok(())
+}

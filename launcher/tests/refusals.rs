@@ -1,0 +1,310 @@
+//! Starts that are refused or fail: the exit code, one line of fact, one of help, nothing on standard output.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Place, assert_refused, must, output, package, stub, write_executable};
+use psp_format::metadata::{Command, Policy};
+
+#[test]
+fn files_that_were_changed() {
+    let place = Place::default();
+    let good = package(&[("bin/app", b"#!/bin/sh\necho started\n")], |_| {});
+    let launcher = stub().len();
+    let (total, path) = (good.len(), place.path("p.psp"));
+    let start = |bytes: &[u8]| {
+        write_executable(&path, bytes);
+        place.run::<&str>(&path, &[])
+    };
+    for cut in [1, 8, 8200] {
+        let fact = format!("truncated: {} of {total} bytes", total - cut);
+        assert_refused(&start(&good[..total - cut]), 125, &[&fact, "download"]);
+    }
+    let fact = format!(
+        "truncated: the file ends after {} bytes, in its metadata",
+        launcher + 90
+    );
+    assert_refused(&start(&good[..launcher + 90]), 125, &[&fact]);
+    let fact = format!(
+        "1 bytes follow the end of the package (at {total} of {})",
+        total + 1
+    );
+    assert_refused(&start(&[&good[..], b"x"].concat()), 125, &[&fact]);
+    assert_refused(&start(&good[..launcher]), 125, &["(strip or objcopy)"]);
+    let mut upx = good[..launcher].to_vec();
+    // Where UPX has it: behind the program headers, in bytes that nothing uses here.
+    upx.splice(8..12, *b"UPX!");
+    assert_refused(&start(&upx), 125, &["(upx)"]);
+    let mut unsigned = good.clone();
+    let index = total - 8196;
+    unsigned[index + 200] ^= 1;
+    assert_refused(&start(&unsigned), 125, &["index checksum", "do not start"]);
+    let mut metadata = good.clone();
+    metadata[launcher + 40] ^= 1;
+    assert_refused(&start(&metadata), 125, &["metadata_checksum"]);
+    assert!(!place.path("home/.cache").exists());
+    assert_eq!(start(&good).stdout, b"started\n");
+}
+
+#[test]
+fn a_stripped_package() {
+    let place = Place::default();
+    let path = place.script("p.psp", "echo started");
+    if std::process::Command::new("strip")
+        .arg(&path)
+        .status()
+        .is_ok()
+    {
+        assert_refused(&place.run::<&str>(&path, &[]), 125, &["(strip or objcopy)"]);
+    }
+}
+
+#[test]
+fn programs_that_cannot_be_executed() {
+    let place = Place::default();
+    let start = |app: &[u8], argv: &str, mode: u32| {
+        let files = [("bin/app", app)];
+        let bytes = package(&files, |m| {
+            m.execution.argv = vec![argv.into()];
+            m.slots[0].mode = mode;
+        });
+        let path = place.path("p.psp");
+        write_executable(&path, &bytes);
+        // Both the first start and the next, which looks whether the cache is damaged.
+        place.run::<&str>(&path, &[]);
+        place.run::<&str>(&path, &[])
+    };
+    let app = "{workenv}/bin/app";
+    for (program, argv, mode, code, part) in [
+        (
+            &b"#!/bin/sh\n"[..],
+            "{workenv}/none",
+            0o755,
+            127,
+            "none\" does not exist",
+        ),
+        (
+            b"#!/bin/sh\n",
+            "/no/such/program",
+            0o755,
+            127,
+            "\"/no/such/program\" does not exist",
+        ),
+        (
+            b"#!/bin/sh\n",
+            "{workenv}/bin/app/x",
+            0o755,
+            127,
+            "does not exist",
+        ),
+        (b"#!/bin/sh\n", app, 0o644, 126, "ermission denied"),
+        (
+            b"#!/no/such/sh -x\n",
+            app,
+            0o755,
+            126,
+            "its interpreter \"/no/such/sh\" does not exist",
+        ),
+        (b"\x7fELF, or not", app, 0o755, 126, "xec format error"),
+        (
+            b"#!/bin/sh\n",
+            "{workenv}/bin",
+            0o755,
+            126,
+            "ermission denied",
+        ),
+    ] {
+        assert_refused(&start(program, argv, mode), code, &[part]);
+    }
+    let bytes = package(&[("bin/app", b"#!/bin/sh\n")], |m| {
+        m.execution.cwd = Some("/no/such\ndirectory".into());
+    });
+    let path = place.path("p.psp");
+    write_executable(&path, &bytes);
+    let fact = "cannot enter the directory \"/no/such\\ndirectory\"";
+    assert_refused(&place.run::<&str>(&path, &[]), 125, &[fact]);
+}
+
+#[test]
+fn a_file_that_is_gone_from_the_cache_is_put_back() {
+    let place = Place::default();
+    let path = place.script("p.psp", "echo \"$FLAVOR_WORKENV\"");
+    let workenv = common::text(&place.run::<&str>(&path, &[]));
+    must(std::fs::remove_file(format!(
+        "{}/bin/app",
+        workenv.trim_end()
+    )));
+    assert_eq!(common::text(&place.run::<&str>(&path, &[])), workenv);
+}
+
+#[test]
+fn setup_commands() {
+    let place = Place::default();
+    let setup = |argv: &[&str]| Command {
+        argv: argv.iter().map(|&arg| arg.into()).collect(),
+        cwd: Some("{workenv}".into()),
+        env: [("STEP".to_owned(), "{version}".to_owned())].into(),
+    };
+    let good = setup(&[
+        "/bin/sh",
+        "-c",
+        "cat; echo \"step $STEP $# in $(pwd)\"; echo x >made",
+        "{workenv} x",
+    ]);
+    let app = "cat \"$FLAVOR_WORKENV/made\"";
+    let path = place.package("p.psp", app, |m| m.setup = vec![good.clone()]);
+    let first = place.run(&path, &["an argument"]);
+    assert_eq!(first.stdout, b"x\n");
+    let stderr = String::from_utf8_lossy(&first.stderr);
+    assert!(stderr.starts_with("step 1.2 0 in /"), "{stderr}");
+    let second = place.run::<&str>(&path, &[]);
+    assert_eq!((second.stdout, second.stderr), (b"x\n".to_vec(), vec![]));
+
+    // A caller that ignores SIGCHLD hides no failure.
+    let path = place.package("q.psp", app, |m| m.setup = vec![setup(&["/bin/false"])]);
+    let ignoring = place.sh(&format!(
+        "exec env --ignore-signal=CHLD '{}'",
+        path.display()
+    ));
+    assert_eq!(ignoring.status.code(), Some(125));
+    let mut nowhere = good.clone();
+    nowhere.cwd = Some("none".into());
+    let path = place.package("q.psp", app, |m| m.setup = vec![nowhere]);
+    assert_refused(
+        &place.run::<&str>(&path, &[]),
+        125,
+        &["cannot enter the directory"],
+    );
+
+    for (argv, part) in [
+        (
+            ["/bin/sh", "-c", "exit 3"],
+            "\"/bin/sh\" failed with status 3",
+        ),
+        (
+            ["/bin/sh", "-c", "kill -9 $$"],
+            "\"/bin/sh\" was ended by signal 9",
+        ),
+        (
+            ["/no/such/setup", "-c", ""],
+            "\"/no/such/setup\" does not exist",
+        ),
+    ] {
+        let path = place.package("q.psp", app, |m| m.setup = vec![good.clone(), setup(&argv)]);
+        for _ in 0..2 {
+            let output = place.run::<&str>(&path, &[]);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(stderr.contains(part), "{stderr}");
+            assert!(output.stdout.is_empty());
+            let code = if part.contains("exist") { 127 } else { 125 };
+            assert_eq!(output.status.code(), Some(code));
+        }
+    }
+}
+
+#[test]
+fn policy() {
+    let place = Place::default();
+    let demand = Policy {
+        max_age_days: 1,
+        platforms: vec![],
+        refuse_root: false,
+        require_env: vec![],
+    };
+    let refused = |change: &dyn Fn(&mut Policy)| {
+        let mut policy = demand.clone();
+        change(&mut policy);
+        let path = place.package("p.psp", "", |m| m.policy = Some(policy));
+        place.run::<&str>(&path, &[])
+    };
+    assert_refused(&refused(&|_| {}), 125, &["days old, it allows 1"]);
+    let variable = |p: &mut Policy| p.require_env = vec!["NOT_THERE".into()];
+    assert_refused(&refused(&variable), 125, &["variable NOT_THERE"]);
+    let platform = |p: &mut Policy| p.platforms = vec!["windows_arm64".into()];
+    assert_refused(&refused(&platform), 125, &["windows_arm64 only"]);
+    assert!(!place.path("home/.cache").exists());
+}
+
+#[test]
+fn relative_cache_directories() {
+    let place = Place::default();
+    let path = place.script("p.psp", "");
+    for variable in ["FLAVOR_CACHE", "CACHE_DIRECTORY", "XDG_CACHE_HOME"] {
+        let mut command = place.command(&path);
+        let refused = output(command.env(variable, "here\u{1b}"));
+        let fact = format!("{variable} is not an absolute path: \"here\\x1b\"");
+        assert_refused(&refused, 125, &[&fact]);
+    }
+    assert!(!place.path("here\u{1b}").exists());
+}
+
+/// A copy with the set-user-id bit, started by another user, refuses. Needs root to be tried.
+#[test]
+fn privileges() {
+    const NOBODY: u32 = 65_534;
+    let place = Place::default();
+    let path = place.script("p.psp", "echo started");
+    must(std::fs::set_permissions(
+        place.path("."),
+        PermissionsExt::from_mode(0o755),
+    ));
+    must(std::fs::set_permissions(
+        &path,
+        PermissionsExt::from_mode(0o4755),
+    ));
+    if rustix::process::geteuid().is_root() {
+        let mut command = place.command(&path);
+        let refused = output(command.uid(NOBODY).gid(NOBODY).current_dir("/"));
+        assert_refused(&refused, 125, &["privileges"]);
+    }
+}
+
+/// Only where nobody reads standard error and there is a display.
+#[test]
+fn dialog() {
+    let place = Place::default();
+    let path = place.path("p.psp");
+    write_executable(&path, &stub());
+    let log = place.path("log");
+    write_executable(
+        &place.path("kdialog"),
+        b"#!/bin/sh\nprintf '%s|' \"$@\" >\"$LOG.new\"; mv \"$LOG.new\" \"$LOG\"\n",
+    );
+    let start = |display: &str, stderr: Stdio| {
+        let search = format!("{}:/usr/bin:/bin", place.path(".").display());
+        // A session of its own has no controlling terminal.
+        let mut command = place.command("setsid");
+        command.arg("--wait").arg(&path).env("PATH", search);
+        command.env("DISPLAY", display).env("LOG", &log);
+        must(command.stdout(Stdio::null()).stderr(stderr).status())
+    };
+    assert_eq!(start(":0", Stdio::piped()).code(), Some(125));
+    assert_eq!(start("", Stdio::null()).code(), Some(125));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!log.exists());
+    assert_eq!(start(":0", Stdio::null()).code(), Some(125));
+    let end = Instant::now() + Duration::from_secs(10);
+    while !log.exists() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let shown = must(std::fs::read_to_string(&log));
+    assert!(shown.starts_with("--error|no package data"), "{shown}");
+}
+
+/// Where standard error is a pipe that nobody reads any more, the exit code still tells.
+#[test]
+fn nobody_reads_the_message() {
+    let place = Place::default();
+    let path = place.path("p.psp");
+    write_executable(&path, &stub());
+    let script = format!(
+        "('{}' 2>&3; echo $? >code) 3>&1 | true; sleep 0.2; cat code",
+        path.display()
+    );
+    let code = common::text(&place.sh(&script));
+    assert_eq!(code, "125\n");
+}
