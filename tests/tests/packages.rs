@@ -393,6 +393,24 @@ fn archives_give_the_same_package_as_the_directory() {
 }
 
 #[test]
+fn names_that_the_launcher_keeps_for_itself_are_not_packed() {
+    let project = script("exit 0");
+    let manifest = project.read_manifest();
+    project.file("app/.flavorful", 0o644, b"");
+    project.manifest(&manifest.replace("source = \"app\"", "source = \"app\"\ntarget = \".\""));
+    let output = flavor().args(project.pack_args()).output().unwrap();
+    let message = text(&output.stderr);
+    assert!(!output.status.success(), "packed");
+    assert!(
+        message.contains(".flavorful") && message.contains("launcher"),
+        "{message}"
+    );
+    // Below a target it is a name like any other.
+    project.manifest(&manifest);
+    project.pack();
+}
+
+#[test]
 fn packing_is_deterministic() {
     need("faketime", "apt-get install faketime");
     let build = |when: &str, umask: &str| {

@@ -3,7 +3,7 @@
 //! usage: fuzz-seeds DIRECTORY
 //!
 //! Whole files go to `locate`, `index` and `verify`; the metadata text, archives and framed slots of each package to
-//! the targets that read nothing else.
+//! the targets that read nothing else, and all of these slots to `extract`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a tool for developers
 
@@ -40,7 +40,15 @@ fn main() {
                 0x1B | 0x1B01 => "frames",
                 _ => continue,
             };
-            write(target, &format!("{}-{number}", vector.name), stored);
+            let name = format!("{}-{number}", vector.name);
+            write(target, &name, stored);
+            // The first byte chooses the operations, and a target: even is `app`.
+            let choice = match operations {
+                0x01 => 0,
+                0x1B => 4,
+                _ => 2,
+            };
+            write("extract", &name, &[&[choice], stored].concat());
         }
     }
     println!("{written} seeds");
