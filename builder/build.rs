@@ -213,7 +213,7 @@ fn build(workspace: &Path, out_dir: &Path, target: &str) -> Result<Found> {
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"))
         .env(
             format!("CFLAGS_{}", triple.replace('-', "_")),
-            "-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT=1 -DDYNAMIC_BMI2=0",
+            "-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT=1 -DDYNAMIC_BMI2=0 -DHUF_FORCE_DECOMPRESS_X1=1",
         )
         // This script's own output is a protocol with cargo.
         .stdout(Stdio::null());
