@@ -101,7 +101,7 @@ fn a_file_of_five_gigabytes() {
     let mut file = BufWriter::new(File::create(project.path().join("data/big")).unwrap());
     let mut state = 0x9e37_79b9_7f4a_7c15;
     let block: Vec<u8> = (0..MIB / 8).flat_map(|_| noise(&mut state)).collect();
-    // Half of it does not compress; no two blocks are the same.
+    // A megabyte of noise with its number in front, then a megabyte of one letter, and so on.
     for nth in 0_u32..2560 {
         file.write_all(&nth.to_le_bytes()).unwrap();
         file.write_all(&block[4..]).unwrap();
