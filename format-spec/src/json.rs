@@ -4,7 +4,7 @@
 //! text needs less: keys come in one order, and nothing stands between the tokens. The reader need not refuse every
 //! other text by itself: whoever reads also writes the value anew and compares (M23).
 
-use std::collections::BTreeMap;
+use crate::metadata::Map;
 
 /// Why a text is not the expected document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -428,13 +428,16 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-impl<T: Value> Value for BTreeMap<String, T> {
-    fn read(reader: &mut Reader<'_>) -> BTreeMap<String, T> {
-        let mut map = BTreeMap::new();
+impl<T: Value> Value for Map<T> {
+    fn read(reader: &mut Reader<'_>) -> Map<T> {
+        let mut map = Map::new();
         reader.members("{", "}", &mut |reader| {
             let key = reader.string();
             reader.need(":");
-            map.insert(key, T::read(reader));
+            // The order is the map's own, so that writing it anew would not show another one.
+            if !map.push(key, T::read(reader)) {
+                reader.fail("a name after the one before");
+            }
         });
         map
     }
@@ -442,7 +445,7 @@ impl<T: Value> Value for BTreeMap<String, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         let mut first = true;
-        for (key, value) in self {
+        for (key, value) in self.iter() {
             separate(out, &mut first);
             write_string(key, out);
             out.push(b':');
@@ -462,7 +465,8 @@ mod tests {
 
     use super::*;
 
-    type Document = BTreeMap<String, Vec<String>>;
+    type General = std::collections::BTreeMap<String, Vec<String>>;
+    type Document = Map<Vec<String>>;
 
     /// What M23 says: the text, parsed by anybody and written anew.
     fn is_canonical(text: &[u8]) -> bool {
@@ -471,23 +475,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn writes_what_a_general_library_writes(document: Document) {
+        fn writes_what_a_general_library_writes(general: General) {
+            let document: Document = general.clone().into_iter().collect();
             let text = super::text(&document);
-            prop_assert_eq!(&text, &serde_json::to_vec(&document).unwrap_or_default());
+            prop_assert_eq!(&text, &serde_json::to_vec(&general).unwrap_or_default());
             prop_assert_eq!(read::<Document>(&text), Ok(document));
         }
 
         #[test]
         fn reads_nothing_that_a_general_library_refuses(
-            document: Document,
+            general: General,
             at: prop::sample::Index,
             byte in prop::sample::select(&b"\"\\{}[],: \n0u/ab\x01\xc3\xff"[..]),
             keep: bool,
         ) {
+            let document: Document = general.into_iter().collect();
             let mut text = super::text(&document);
             let at = at.index(text.len());
             text.splice(at..at + usize::from(keep), [byte]);
-            let general = serde_json::from_slice::<Document>(&text).ok();
+            let general = serde_json::from_slice::<General>(&text).ok();
             let general = general.and_then(|value| serde_json::to_vec(&value).ok());
             prop_assert_eq!(is_canonical(&text), general.is_some_and(|again| again == text));
         }

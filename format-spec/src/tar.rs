@@ -521,7 +521,8 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 pub struct TreeCheck {
     root: Vec<u8>,
     started: bool,
-    directories: std::collections::BTreeSet<Vec<u8>>,
+    /// Sorted, as entries are (M55).
+    directories: Vec<Vec<u8>>,
     /// The parent that was found last: most entries share it with the one before.
     known: Vec<u8>,
 }
@@ -529,11 +530,10 @@ pub struct TreeCheck {
 impl TreeCheck {
     /// A check for a slot whose target is `root`: empty for the top of the work environment.
     pub fn new(root: &[u8]) -> TreeCheck {
-        let directories = std::collections::BTreeSet::new();
         TreeCheck {
             root: root.to_vec(),
             started: false,
-            directories,
+            directories: Vec::new(),
             known: root.to_vec(),
         }
     }
@@ -551,15 +551,20 @@ impl TreeCheck {
         }
         let parent = path::parent(path);
         if parent != self.known {
-            if parent != self.root && !self.directories.contains(parent) {
+            if parent != self.root && self.place_of(parent).is_err() {
                 return Err(TarFault::NoParent);
             }
             self.known = parent.to_vec();
         }
-        if is_directory {
-            self.directories.insert(path.to_vec());
+        if is_directory && let Err(place) = self.place_of(path) {
+            self.directories.insert(place, path.to_vec());
         }
         Ok(())
+    }
+
+    fn place_of(&self, directory: &[u8]) -> Result<usize, usize> {
+        self.directories
+            .binary_search_by(|other| other.as_slice().cmp(directory))
     }
 
     /// Called at the end: an archive for a target must have held at least the target.

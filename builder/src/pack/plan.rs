@@ -1,14 +1,14 @@
 //! What goes into a package: the manifest's text turned into metadata, the sources read into lists of entries.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use psp_format::digest::{Checksum, Digest};
 use psp_format::encode::quote_command;
 use psp_format::instant;
 use psp_format::metadata::{
-    Build, Command, Desktop, EnvRules, Execution, FORMAT, Launcher, Lifecycle, Metadata, PROFILE,
-    Package, Platform, Policy, Purpose, RESERVED_PREFIX, Runtime,
+    Build, Command, Desktop, EnvRules, Execution, FORMAT, Launcher, Lifecycle, Map, Metadata,
+    PROFILE, Package, Platform, Policy, Purpose, RESERVED_PREFIX, Runtime,
 };
 use psp_format::path::{is_within, parent};
 
@@ -312,7 +312,7 @@ fn metadata(project: &Project, options: &Options) -> Metadata {
             command: quote_command(&argv),
             argv,
             cwd: project.command.cwd.clone(),
-            env: project.command.env.clone(),
+            env: map(&project.command.env),
         },
         format: FORMAT.into(),
         launcher: Launcher {
@@ -348,15 +348,22 @@ fn command(command: &manifest::Command) -> Command {
     Command {
         argv: command.argv(),
         cwd: command.cwd.clone(),
-        env: command.env.clone(),
+        env: map(&command.env),
     }
+}
+
+fn map(pairs: &BTreeMap<String, String>) -> Map<String> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn runtime(rules: &manifest::EnvRules) -> Option<Runtime> {
     let env = EnvRules {
-        map: rules.map.clone(),
+        map: map(&rules.map),
         pass: rules.pass.clone(),
-        set: rules.set.clone(),
+        set: map(&rules.set),
         unset: rules.unset.clone(),
     };
     (env != EnvRules::default()).then_some(Runtime { env })

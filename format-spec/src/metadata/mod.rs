@@ -2,9 +2,8 @@
 //!
 //! The keys of each object are declared in alphabetical order, as canonical JSON is sorted (M23). A test compares the order.
 
+mod map;
 mod rules;
-
-use std::collections::BTreeMap;
 
 use crate::digest::Checksum;
 use crate::error::Error;
@@ -14,6 +13,7 @@ use crate::limits::MAX_METADATA;
 use crate::ops::Operations;
 use crate::range::widen;
 
+pub use map::Map;
 pub use rules::{is_name, is_package_name, is_version};
 
 /// Value of `format`.
@@ -31,7 +31,7 @@ pub struct Metadata {
     /// What made the package, and when.
     pub build: Build,
     /// More commands, by name.
-    pub commands: BTreeMap<String, Command>,
+    pub commands: Map<Command>,
     /// For desktop environments.
     pub desktop: Option<Desktop>,
     /// The default command.
@@ -85,7 +85,7 @@ pub struct Command {
     /// Working directory; the caller's without it.
     pub cwd: Option<String>,
     /// Variables set for this command.
-    pub env: BTreeMap<String, String>,
+    pub env: Map<String>,
 }
 
 /// The default command, with the text that base readers need.
@@ -98,7 +98,7 @@ pub struct Execution {
     /// Working directory; the caller's without it.
     pub cwd: Option<String>,
     /// Variables set for this command.
-    pub env: BTreeMap<String, String>,
+    pub env: Map<String>,
 }
 
 /// For desktop environments.
@@ -170,11 +170,11 @@ pub struct Runtime {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvRules {
     /// Renamed variables: old name to new name.
-    pub map: BTreeMap<String, String>,
+    pub map: Map<String>,
     /// Patterns of variables that stay although a less specific pattern of `unset` matches.
     pub pass: Vec<String>,
     /// Variables that are set.
-    pub set: BTreeMap<String, String>,
+    pub set: Map<String>,
     /// Patterns of variables that are removed.
     pub unset: Vec<String>,
 }

@@ -1,9 +1,7 @@
 //! The rules for the values of the metadata (SPEC.md 3.1 and 4.1: M24 to M26, M33 to M36, M41).
 
-use std::collections::BTreeMap;
-
 use super::{
-    EnvRules, FORMAT, Lifecycle, Metadata, PROFILE, Package, Policy, RESERVED_PREFIX, Slot,
+    EnvRules, FORMAT, Lifecycle, Map, Metadata, PROFILE, Package, Policy, RESERVED_PREFIX, Slot,
     TARGETS, WORKENV,
 };
 use crate::error::Error;
@@ -38,7 +36,7 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Error> {
     if metadata.execution.command.is_empty() {
         return Err(Error::value("execution.command", "empty"));
     }
-    for (name, command) in &metadata.commands {
+    for (name, command) in metadata.commands.iter() {
         let at = format!("commands.{name}");
         check_name(&at, name)?;
         check_command(&at, &command.argv, command.cwd.as_deref(), &command.env)?;
@@ -142,7 +140,7 @@ fn check_command(
     at: &str,
     argv: &[String],
     cwd: Option<&str>,
-    env: &BTreeMap<String, String>,
+    env: &Map<String>,
 ) -> Result<(), Error> {
     let program = argv.first().map(String::as_str).unwrap_or_default();
     let in_package = program
@@ -165,8 +163,8 @@ fn check_command(
     check_variables(&format!("{at}.env"), env)
 }
 
-fn check_variables(at: &str, env: &BTreeMap<String, String>) -> Result<(), Error> {
-    for (name, value) in env {
+fn check_variables(at: &str, env: &Map<String>) -> Result<(), Error> {
+    for (name, value) in env.iter() {
         check_variable_name(at, name)?;
         if value.contains('\0') {
             return Err(Error::value(at, "a NUL byte in a value"));
@@ -193,7 +191,7 @@ fn check_env_rules(rules: &EnvRules) -> Result<(), Error> {
         ));
     }
     check_variables("runtime.env.set", &rules.set)?;
-    for name in rules.map.iter().flat_map(|(old, new)| [old, new]) {
+    for name in rules.map.iter().flat_map(|(old, new)| [old, new.as_str()]) {
         check_variable_name("runtime.env.map", name)?;
     }
     for pattern in rules.unset.iter().chain(&rules.pass) {
@@ -291,14 +289,18 @@ fn check_slot_target(slot: &Slot) -> Result<(), TargetFault> {
 }
 
 fn check_unique(slots: &[Slot], key: &str, value: impl Fn(&Slot) -> &str) -> Result<(), Error> {
-    let mut seen = std::collections::BTreeMap::new();
+    // Sorted. A megabyte of metadata holds a few thousand slots at most.
+    let mut seen: Vec<(&str, usize)> = Vec::new();
     for (nth, slot) in slots.iter().enumerate() {
-        if let Some(first) = seen.insert(value(slot), nth) {
+        let value = value(slot);
+        let at = seen.partition_point(|(other, _)| *other < value);
+        if let Some((_, first)) = seen.get(at).filter(|(other, _)| *other == value) {
             return Err(Error::value(
                 format!("slots[{nth}].{key}"),
                 format!("the same as slots[{first}].{key}"),
             ));
         }
+        seen.insert(at, (value, nth));
     }
     Ok(())
 }

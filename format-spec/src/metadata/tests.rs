@@ -13,12 +13,12 @@ pub(crate) fn example() -> Metadata {
             tool: "flavor".into(),
             tool_version: "0.1.0".into(),
         },
-        commands: BTreeMap::from([(
+        commands: Map::from([(
             "other".to_owned(),
             Command {
                 argv: vec!["{workenv}/rt/x".into()],
                 cwd: Some("{workenv}".into()),
-                env: BTreeMap::new(),
+                env: Map::new(),
             },
         )]),
         desktop: Some(Desktop {
@@ -29,7 +29,7 @@ pub(crate) fn example() -> Metadata {
             argv: vec!["{workenv}/rt/x".into(), "a \"b\" \u{1} \u{e9}".into()],
             command: "{workenv}/rt/x".into(),
             cwd: None,
-            env: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
+            env: Map::from([("A".to_owned(), "b".to_owned())]),
         },
         format: FORMAT.into(),
         launcher: Launcher {
@@ -57,16 +57,16 @@ pub(crate) fn example() -> Metadata {
         profile: PROFILE.into(),
         runtime: Some(Runtime {
             env: EnvRules {
-                map: BTreeMap::from([("A".to_owned(), "B".to_owned())]),
+                map: Map::from([("A".to_owned(), "B".to_owned())]),
                 pass: vec!["*".into()],
-                set: BTreeMap::from([("C".to_owned(), String::new())]),
+                set: Map::from([("C".to_owned(), String::new())]),
                 unset: vec!["PYTHON*".into()],
             },
         }),
         setup: vec![Command {
             argv: vec!["/bin/true".into()],
             cwd: None,
-            env: BTreeMap::new(),
+            env: Map::new(),
         }],
         slots: vec![slot(0, "app", "rt"), slot(1, "more", "m")],
     }
@@ -169,7 +169,7 @@ fn values_outside_their_rule() {
                 Command {
                     argv: vec![],
                     cwd: None,
-                    env: BTreeMap::new(),
+                    env: Map::new(),
                 },
             );
         }),

@@ -1,12 +1,9 @@
 //! Packages of a few hundred bytes for the tests in this directory. Each of them uses a part of this.
 #![allow(dead_code)]
-
-use std::collections::BTreeMap;
-
 use psp_format::digest::{Checksum, Digest};
 use psp_format::metadata::{
-    Build, Command, Execution, Launcher, Lifecycle, Metadata, Package, Platform, Policy, Purpose,
-    Slot,
+    Build, Command, Execution, Launcher, Lifecycle, Map, Metadata, Package, Platform, Policy,
+    Purpose, Slot,
 };
 use psp_format::ops::Operations;
 use psp_format::signature::PrivateKey;
@@ -103,12 +100,12 @@ pub(crate) fn metadata(slots: Vec<Slot>) -> Metadata {
             tool: "flavor".into(),
             tool_version: "0.1.0".into(),
         },
-        commands: BTreeMap::from([(
+        commands: Map::from([(
             "again".to_owned(),
             Command {
                 argv: vec!["{workenv}/app/run".into()],
                 cwd: Some("{workenv}".into()),
-                env: BTreeMap::from([("TWICE".to_owned(), "1".to_owned())]),
+                env: Map::from([("TWICE".to_owned(), "1".to_owned())]),
             },
         )]),
         desktop: None,
@@ -116,7 +113,7 @@ pub(crate) fn metadata(slots: Vec<Slot>) -> Metadata {
             command: encode::quote_command(&argv),
             argv,
             cwd: None,
-            env: BTreeMap::new(),
+            env: Map::new(),
         },
         format: psp_format::metadata::FORMAT.into(),
         launcher: Launcher {

@@ -3,8 +3,6 @@
 //! Paths are written as what they share with the path before and the rest, so that a list of 100,000 files has one or two
 //! megabytes. A list in a file ends with its SHA-256: after a power failure a file may be shorter than it was.
 
-use std::collections::HashSet;
-
 use psp_format::Error;
 use psp_format::digest::Digest;
 use psp_format::limits::MAX_ENTRIES;
@@ -139,7 +137,7 @@ impl Listing {
     fn find_fault(&self, root: &[u8]) -> Result<(), (usize, TarFault)> {
         let mut tree = TreeCheck::new(root);
         let mut last: Option<Vec<u8>> = None;
-        let mut targets = HashSet::new();
+        let mut targets = Vec::new();
         let mut end = 0_usize;
         for (nth, entry) in self.entries().enumerate() {
             if last.is_some_and(|last| last >= entry.path) {
@@ -148,7 +146,7 @@ impl Listing {
             tree.add(&entry.path, entry.kind == Kind::Directory)
                 .map_err(|fault| (nth, fault))?;
             if let Kind::HardLink(to) = entry.kind {
-                targets.insert(to);
+                targets.push(to);
             }
             last = Some(entry.path);
             end = nth.saturating_add(1);
@@ -161,18 +159,29 @@ impl Listing {
     }
 
     /// M58. That a target stands before its link is checked by the parser, because paths are in order.
-    fn find_loose_link(&self, mut targets: HashSet<Vec<u8>>) -> Result<(), (usize, TarFault)> {
+    fn find_loose_link(&self, mut targets: Vec<Vec<u8>>) -> Result<(), (usize, TarFault)> {
         if targets.is_empty() {
             return Ok(());
         }
-        let files = self.entries();
-        for entry in files.filter(|entry| matches!(entry.kind, Kind::File(_))) {
-            targets.remove(&entry.path);
+        targets.sort_unstable();
+        targets.dedup();
+        // Both lists are sorted: what is in the way of the next file is none.
+        let mut loose = Vec::new();
+        let mut files = self.entries().filter(|e| matches!(e.kind, Kind::File(_)));
+        let mut file = files.next();
+        for target in targets {
+            while file.as_ref().is_some_and(|file| file.path < target) {
+                file = files.next();
+            }
+            if file.as_ref().is_none_or(|file| file.path != target) {
+                loose.push(target);
+            }
         }
-        let is_loose = |kind: &Kind| matches!(kind, Kind::HardLink(to) if targets.contains(to));
+        let is_loose =
+            |kind: &Kind| matches!(kind, Kind::HardLink(to) if loose.binary_search(to).is_ok());
         match self.entries().position(|entry| is_loose(&entry.kind)) {
-            Some(nth) => Err((nth, TarFault::HardLink)),
-            None => Ok(()),
+            Some(nth) if !loose.is_empty() => Err((nth, TarFault::HardLink)),
+            _ => Ok(()),
         }
     }
 }

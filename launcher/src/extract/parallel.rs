@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::ExtractError;
+use crate::sys::share;
 
 /// Most threads of one extraction. Each needs a decoder: 4 of them stay below 40 MiB.
 pub(crate) const MAX_THREADS: usize = 4;
@@ -62,20 +63,7 @@ pub(crate) fn run<S>(
             }
         }
     };
-    if threads <= 1 {
-        work();
-    } else {
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                // Where the host allows no further thread, those that are there do the work.
-                let builder = std::thread::Builder::new().stack_size(256 << 10);
-                if builder.spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
-    }
+    share(threads.saturating_sub(1), &work);
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, error)) => Err(error),
         None => Ok(()),

@@ -1,8 +1,6 @@
 //! Which command is started.
 
-use std::collections::BTreeMap;
-
-use psp_format::metadata::Metadata;
+use psp_format::metadata::{Map, Metadata};
 
 use super::{PlanError, Snapshot};
 use crate::env_vars::FLAVOR_COMMAND;
@@ -26,7 +24,7 @@ pub(super) struct Chosen<'a> {
     /// Working directory.
     pub(super) cwd: Option<&'a str>,
     /// Variables.
-    pub(super) env: &'a BTreeMap<String, String>,
+    pub(super) env: &'a Map<String>,
 }
 
 /// Chooses a command. An asked-for name must be there; a file name that is no command's means the default.
@@ -46,7 +44,7 @@ pub(super) fn choose<'a>(
     if let Some(name) = asked {
         return Err(PlanError::UnknownCommand {
             name: name.to_vec(),
-            known: metadata.commands.keys().cloned().collect(),
+            known: metadata.commands.keys().map(str::to_owned).collect(),
         });
     }
     Ok(Chosen {

@@ -36,11 +36,11 @@ pub(super) fn build<'a>(
     if let Some(runtime) = &metadata.runtime {
         unset_but_pass(&mut vars, &runtime.env);
         map(&mut vars, &runtime.env)?;
-        for (name, value) in &runtime.env.set {
+        for (name, value) in runtime.env.set.iter() {
             set(&mut vars, name, &values.expand(value))?;
         }
     }
-    for (name, value) in chosen.env {
+    for (name, value) in chosen.env.iter() {
         set(&mut vars, name, &values.expand(value))?;
     }
     let own: [(&str, &[u8]); 9] = [
@@ -84,7 +84,7 @@ fn unset_but_pass(vars: &mut Vars<'_>, rules: &EnvRules) {
 /// Renames variables, all at once, so that two names can be exchanged. What had the new name before goes.
 fn map(vars: &mut Vars<'_>, rules: &EnvRules) -> Result<(), PlanError> {
     let mut renamed = Vec::new();
-    for (old, new) in &rules.map {
+    for (old, new) in rules.map.iter() {
         let value = vars.iter().find_map(|var| value_of(var, old.as_bytes()));
         if let Some(value) = value {
             renamed.push((old, new, value.to_vec()));

@@ -1,13 +1,12 @@
 //! The rules about commands, arguments, environment and cache, as tables.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use psp_format::digest::{Checksum, Digest};
 use psp_format::encode::place;
 use psp_format::metadata::{
-    Build, EnvRules, Execution, FORMAT, Launcher, Metadata, PROFILE, Package, Platform, Policy,
-    Runtime,
+    Build, EnvRules, Execution, FORMAT, Launcher, Map, Metadata, PROFILE, Package, Platform,
+    Policy, Runtime,
 };
 use psp_format::signature::PrivateKey;
 use psp_format::verify::verify_bytes;
@@ -28,13 +27,13 @@ fn metadata() -> Metadata {
             tool: "t".into(),
             tool_version: "1".into(),
         },
-        commands: BTreeMap::new(),
+        commands: Map::new(),
         desktop: None,
         execution: Execution {
             argv: vec!["{workenv}/bin/app".into()],
             command: "{workenv}/bin/app".into(),
             cwd: None,
-            env: BTreeMap::new(),
+            env: Map::new(),
         },
         format: FORMAT.into(),
         launcher: Launcher {
@@ -78,7 +77,7 @@ fn command(argv: &[&str]) -> Command {
     Command {
         argv: argv.iter().map(|&arg| arg.into()).collect(),
         cwd: None,
-        env: BTreeMap::new(),
+        env: Map::new(),
     }
 }
 
@@ -242,7 +241,7 @@ fn without_rules_everything_passes() {
 #[test]
 fn environment_rules() {
     let list = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
-    let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+    let pairs = |pairs: &[(&str, &str)]| -> Map<String> {
         let owned = |&(a, b): &(&str, &str)| (a.to_owned(), b.to_owned());
         pairs.iter().map(owned).collect()
     };
@@ -325,7 +324,7 @@ fn environment_rules() {
 #[test]
 fn the_command_has_the_last_word() {
     let package = package(|m| {
-        let set = BTreeMap::from([("A".to_owned(), "rules".to_owned())]);
+        let set = Map::from([("A".to_owned(), "rules".to_owned())]);
         let env = EnvRules {
             set,
             ..EnvRules::default()

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod threads;
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use core::ptr;
@@ -13,6 +14,7 @@ use core::ptr;
 pub use arena::Arena;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+pub use threads::share;
 
 // The C library that std links on every Linux target, for what neither std nor rustix offers in this form: std's `exec`
 // changes signals, and its `Command` takes 20 KB of the stub and cannot pass on a variable without `=`.

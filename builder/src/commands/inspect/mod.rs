@@ -5,13 +5,12 @@
 
 mod text;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use psp_format::VerifiedPackage;
 use psp_format::dump;
 use psp_format::layout::RawIndex;
-use psp_format::metadata::{Command, Lifecycle, Metadata, Package, Policy, Purpose};
+use psp_format::metadata::{Command, Lifecycle, Map, Metadata, Package, Policy, Purpose};
 use psp_format::tar::{Entry, Kind};
 use serde::Serialize;
 
@@ -33,7 +32,7 @@ struct Inspection {
     format: Option<Format>,
     launcher: Option<Launcher>,
     slots: Vec<SlotFacts>,
-    commands: BTreeMap<String, Command>,
+    commands: Map<Command>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     setup: Vec<Command>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,7 +246,7 @@ impl Inspection {
             format: None,
             launcher: None,
             slots: Vec::new(),
-            commands: BTreeMap::new(),
+            commands: Map::new(),
             setup: Vec::new(),
             policy: None,
             signer: None,
@@ -321,7 +320,7 @@ fn slots(metadata: &Metadata) -> Vec<SlotFacts> {
 }
 
 /// The commands by name; the default command has the empty name.
-fn commands(metadata: &Metadata) -> BTreeMap<String, Command> {
+fn commands(metadata: &Metadata) -> Map<Command> {
     let execution = metadata.execution.clone();
     let default = Command {
         argv: execution.argv,

@@ -109,7 +109,7 @@ impl Inspection {
         }
         if !self.commands.is_empty() {
             page.heading("commands");
-            for (name, command) in &self.commands {
+            for (name, command) in self.commands.iter() {
                 let name = if name.is_empty() { "(default)" } else { name };
                 page.line(
                     &format!("  {}", escape(name)),
