@@ -1,7 +1,6 @@
 //! Packages made of the stub that cargo has just built, and ways to start them.
 #![allow(dead_code, clippy::panic)] // each test program uses a part
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +11,8 @@ use std::time::Duration;
 use psp_format::digest::{Checksum, Digest};
 use psp_format::encode::{place, slot_ids};
 use psp_format::metadata::{
-    self, Build, Execution, FORMAT, Launcher, Lifecycle, Metadata, PROFILE, Platform, Purpose, Slot,
+    self, Build, Execution, FORMAT, Launcher, Lifecycle, Map, Metadata, PROFILE, Platform, Purpose,
+    Slot,
 };
 use psp_format::ops::Operations;
 use psp_format::range::widen;
@@ -160,13 +160,13 @@ pub(crate) fn package(files: &[(&str, &[u8])], change: impl FnOnce(&mut Metadata
             tool: "test".into(),
             tool_version: "1".into(),
         },
-        commands: BTreeMap::new(),
+        commands: Map::new(),
         desktop: None,
         execution: Execution {
             argv: vec!["{workenv}/bin/app".into()],
             command: "{workenv}/bin/app".into(),
             cwd: None,
-            env: BTreeMap::new(),
+            env: Map::new(),
         },
         format: FORMAT.into(),
         launcher: Launcher {

@@ -7,7 +7,6 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -15,8 +14,8 @@ use std::path::Path;
 
 use psp_format::digest::{Checksum, Digest};
 use psp_format::metadata::{
-    Build, Command, Execution, FORMAT, Launcher, Lifecycle, Metadata, PROFILE, Package, Platform,
-    Purpose, Slot,
+    Build, Command, Execution, FORMAT, Launcher, Lifecycle, Map, Metadata, PROFILE, Package,
+    Platform, Purpose, Slot,
 };
 use psp_format::ops::Operations;
 use psp_format::signature::PrivateKey;
@@ -167,7 +166,7 @@ pub fn package_with(
     let command = |argv: &[&str]| Command {
         argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
         cwd: None,
-        env: BTreeMap::new(),
+        env: Map::new(),
     };
     let metadata = Metadata {
         build: Build {
@@ -179,13 +178,13 @@ pub fn package_with(
             tool: "test".into(),
             tool_version: "1".into(),
         },
-        commands: BTreeMap::new(),
+        commands: Map::new(),
         desktop: None,
         execution: Execution {
             argv: vec!["{workenv}/rt/x".into()],
             command: "{workenv}/rt/x".into(),
             cwd: None,
-            env: BTreeMap::new(),
+            env: Map::new(),
         },
         format: FORMAT.into(),
         launcher: Launcher {
