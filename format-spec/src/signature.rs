@@ -1,6 +1,6 @@
 //! Strict Ed25519 (RFC 8032), as M22 asks for it.
 
-use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
@@ -14,14 +14,11 @@ pub struct PublicKey(VerifyingKey);
 impl PublicKey {
     /// Checks the 32 raw bytes of a key (RFC 8032, 5.1.3, and M22).
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyFault> {
-        let point = CompressedEdwardsY(*bytes)
-            .decompress()
-            .ok_or(KeyFault::NotAPoint)?;
-        // Decompression also takes y + p and a sign bit on x = 0; the key made from the point has the one encoding.
-        let key = VerifyingKey::from(point);
-        if key.as_bytes() != bytes {
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyFault::NotAPoint)?;
+        if !is_canonical(bytes) {
             return Err(KeyFault::NonCanonical);
         }
+        let point = EdwardsPoint::from(key);
         if point.is_small_order() {
             return Err(KeyFault::SmallOrder);
         }
@@ -47,6 +44,19 @@ impl PublicKey {
             .verify_strict(text, &Signature::from_bytes(signature))
             .map_err(|_| Error::Signature)
     }
+}
+
+/// Whether the bytes are the one encoding of their point (RFC 8032, 5.1.3): y is below p = 2^255 - 19, and there is no sign
+/// where x is 0, which it is for y = 1 and y = -1.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    let (is_negative, high) = (high & 0x80 != 0, high & 0x7f);
+    let ends_in = |low_is: fn(u8) -> bool, filler: u8, top: u8| {
+        low_is(*low) && high == top && middle.iter().all(|&byte| byte == filler)
+    };
+    let is_above = ends_in(|low| low >= 0xed, 0xff, 0x7f);
+    let x_is_zero = ends_in(|low| low == 1, 0, 0) || ends_in(|low| low == 0xec, 0xff, 0x7f);
+    !(is_above || is_negative && x_is_zero)
 }
 
 /// Whether L times the point is nothing, L being the order of the base point: (L - 1) P = -P.
@@ -98,6 +108,8 @@ impl core::fmt::Debug for PrivateKey {
 
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::edwards::CompressedEdwardsY;
+
     use super::*;
 
     #[test]
@@ -143,12 +155,19 @@ mod tests {
             PublicKey::from_bytes(&identity_sign),
             Err(KeyFault::NonCanonical)
         );
-        let mut y_is_p_plus_1 = [0xff; 32];
-        (y_is_p_plus_1[0], y_is_p_plus_1[31]) = (0xee, 0x7f);
-        assert_eq!(
-            PublicKey::from_bytes(&y_is_p_plus_1),
-            Err(KeyFault::NonCanonical)
-        );
+        // y = -1 with a sign, and every y from p on that is a point: p, p + 1, and so on to 2^255 - 1.
+        let mut encodings = vec![[0xff; 32]];
+        encodings[0][0] = 0xec;
+        for low in 0xed..=0xff {
+            let mut bytes = [0xff; 32];
+            (bytes[0], bytes[31]) = (low, 0x7f);
+            encodings.push(bytes);
+        }
+        let faults: Vec<_> = encodings.iter().map(PublicKey::from_bytes).collect();
+        assert_eq!(faults[..3], [Err(KeyFault::NonCanonical); 3]);
+        let refused =
+            |fault: &_| matches!(fault, Err(KeyFault::NonCanonical | KeyFault::NotAPoint));
+        assert!(faults.iter().all(refused), "{faults:?}");
         let good = PrivateKey::from_text_seed("x").public_key();
         let point = CompressedEdwardsY(*good.as_bytes())
             .decompress()
