@@ -204,8 +204,9 @@ pub fn finish_index(
             .zip(signature)
             .for_each(|(place, byte)| *place = *byte);
     }
-    index.index_checksum = RawIndex::checksum(&index.to_bytes()).into();
-    index.to_bytes()
+    let mut bytes = index.to_bytes();
+    RawIndex::write_checksum(&mut bytes);
+    bytes
 }
 
 /// The descriptor that a signed record implies (M30).

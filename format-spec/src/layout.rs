@@ -19,6 +19,8 @@ pub const TRAILER_LEN: u64 = 8200;
 pub const DESCRIPTOR_SIZE: usize = 64;
 /// [`DESCRIPTOR_SIZE`] as a file size.
 pub const DESCRIPTOR_LEN: u64 = 64;
+/// Offset of `index_checksum`, which ends with the first eight bytes.
+const CHECKSUM_AT: usize = offset_of!(RawIndex, index_checksum);
 /// Modulus of Adler-32 (RFC 1950, 8.2).
 const ADLER_MODULUS: u32 = 65_521;
 /// `format_version` of PSPF/2025.
@@ -264,24 +266,35 @@ record! {
 impl RawIndex {
     /// Adler-32 (RFC 1950, 8.2) of the index with `index_checksum` zero.
     pub fn checksum(bytes: &[u8; INDEX_SIZE]) -> u32 {
-        const ITSELF: core::ops::Range<u32> = 4..8;
         let (mut a, mut b) = (1_u32, 0_u32);
-        // An index is mostly zeros, which leave `a` as it is and are taken a word at a time.
-        for (at, word) in (0_u32..).step_by(8).zip(bytes.as_chunks::<8>().0) {
-            if u64::from_ne_bytes(*word) == 0 {
-                b = b.wrapping_add(a.wrapping_mul(8));
-            } else {
-                for (at, &byte) in (at..).zip(word) {
-                    let byte = if ITSELF.contains(&at) { 0 } else { byte };
+        // 2048 bytes cannot overflow: b grows by at most a <= 65521 + 2048 * 255 each time.
+        for (nth, part) in bytes.as_chunks::<2048>().0.iter().enumerate() {
+            // An index is mostly zeros, which leave `a` as it is and are taken a word at a time.
+            for (at, word) in part.as_chunks::<8>().0.iter().enumerate() {
+                if u64::from_ne_bytes(*word) == 0 {
+                    b = b.wrapping_add(a.wrapping_mul(8));
+                    continue;
+                }
+                let mut word = *word;
+                if (nth, at) == (0, 0) {
+                    word.iter_mut().skip(CHECKSUM_AT).for_each(|byte| *byte = 0);
+                }
+                for byte in word {
                     a = a.wrapping_add(u32::from(byte));
                     b = b.wrapping_add(a);
                 }
             }
-            // At most 8 * (65521 + 8 * 255) more each time: nothing overflows.
             a %= ADLER_MODULUS;
             b %= ADLER_MODULUS;
         }
         b << 16 | a
+    }
+
+    /// Computes the checksum of an index and writes it into its field.
+    pub(crate) fn write_checksum(bytes: &mut [u8; INDEX_SIZE]) {
+        let sum = U32::from(RawIndex::checksum(bytes));
+        let field = bytes.iter_mut().skip(CHECKSUM_AT);
+        field.zip(sum.0).for_each(|(place, byte)| *place = byte);
     }
 }
 
