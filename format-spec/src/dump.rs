@@ -62,7 +62,7 @@ pub fn text(found: &Found<'_>) -> String {
 pub fn dump(found: &Found<'_>) -> Vec<Line> {
     let index = RawIndex::from_bytes(found.index);
     let mut listing = Listing::default();
-    listing.launcher(&index);
+    listing.launcher(index);
     listing.member(found.member);
     listing.padding(found.padding);
     for (nth, descriptor) in found.table.chunks(DESCRIPTOR_SIZE).enumerate() {
@@ -77,7 +77,7 @@ pub fn dump(found: &Found<'_>) -> Vec<Line> {
         .iter()
         .enumerate()
     {
-        listing.slot(nth, &RawDescriptor::from_bytes(descriptor), trailer);
+        listing.slot(nth, RawDescriptor::from_bytes(descriptor), trailer);
     }
     listing.gap(trailer, "padding");
     listing.push(4, "trailer.magic_start", hex(&MAGIC_START));

@@ -6,8 +6,8 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::json;
 use crate::layout::{
-    DESCRIPTOR_LEN, DESCRIPTOR_SIZE, FORMAT_VERSION, INDEX_SIZE, MAGIC_END, MAGIC_START,
-    RawDescriptor, RawIndex, TRAILER_LEN, TRAILER_SIZE,
+    DESCRIPTOR_LEN, FORMAT_VERSION, MAGIC_END, MAGIC_START, RawDescriptor, RawIndex, TRAILER_LEN,
+    TRAILER_SIZE,
 };
 use crate::member;
 use crate::metadata::{Metadata, Slot};
@@ -133,7 +133,7 @@ fn head(metadata: &Metadata, text: Vec<u8>, layout: Layout) -> Head {
     let padding = layout.table.start().saturating_sub(layout.metadata.end());
     bytes.extend((0..padding).map(|_| 0));
     for slot in &metadata.slots {
-        bytes.extend(descriptor(slot).to_bytes());
+        bytes.extend(descriptor(slot).as_bytes());
     }
     Head {
         text,
@@ -151,14 +151,16 @@ impl Head {
 
     /// The trailer with this key and signature; without them, of an unsigned package.
     pub fn trailer(&self, signer: Option<(&PublicKey, &[u8; 64])>) -> [u8; TRAILER_SIZE] {
-        trailer(&finish_index(self.index.clone(), signer))
+        let mut index = self.index.clone();
+        finish_index(&mut index, signer);
+        trailer(&index)
     }
 }
 
 /// The trailer around an index.
-pub fn trailer(index: &[u8; INDEX_SIZE]) -> [u8; TRAILER_SIZE] {
+pub fn trailer(index: &RawIndex) -> [u8; TRAILER_SIZE] {
     let mut out = [0; TRAILER_SIZE];
-    let parts = MAGIC_START.iter().chain(index).chain(&MAGIC_END);
+    let parts = MAGIC_START.iter().chain(index.as_bytes()).chain(&MAGIC_END);
     out.iter_mut()
         .zip(parts)
         .for_each(|(place, byte)| *place = *byte);
@@ -191,10 +193,7 @@ pub fn index(metadata: &Metadata, layout: &Layout, member_digest: &Digest) -> Ra
 }
 
 /// Adds key, fingerprint, signature and checksum to an index.
-pub fn finish_index(
-    mut index: RawIndex,
-    signer: Option<(&PublicKey, &[u8; 64])>,
-) -> [u8; INDEX_SIZE] {
+pub fn finish_index(index: &mut RawIndex, signer: Option<(&PublicKey, &[u8; 64])>) {
     if let Some((key, signature)) = signer {
         index.public_key = *key.as_bytes();
         index.attestation_key_fp = key.fingerprint().hex();
@@ -204,9 +203,7 @@ pub fn finish_index(
             .zip(signature)
             .for_each(|(place, byte)| *place = *byte);
     }
-    let mut bytes = index.to_bytes();
-    RawIndex::write_checksum(&mut bytes);
-    bytes
+    index.index_checksum = index.checksum().into();
 }
 
 /// The descriptor that a signed record implies (M30).
@@ -230,8 +227,8 @@ pub fn descriptor(slot: &Slot) -> RawDescriptor {
 }
 
 /// The bytes of a slot table.
-pub fn table(slots: &[Slot]) -> impl Iterator<Item = [u8; DESCRIPTOR_SIZE]> {
-    slots.iter().map(|slot| descriptor(slot).to_bytes())
+pub fn table(slots: &[Slot]) -> impl Iterator<Item = RawDescriptor> {
+    slots.iter().map(descriptor)
 }
 
 /// Descriptor ids for `count` slots: 0, 1, 2 and so on without those that M32 forbids.

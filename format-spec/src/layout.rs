@@ -1,9 +1,13 @@
 //! The fixed records: index, slot descriptor and trailer, byte for byte (SPEC.md 1, 2 and 4.2).
 //!
-//! Every record is `repr(C)` over byte arrays, so it has no padding and no alignment; each offset is asserted when the
+//! Every record is `repr(C)` over bytes and little-endian numbers, so it has no padding and no alignment and can be looked at
+//! where its bytes lie; each offset is asserted when the
 //! crate is compiled and listed in `FIELDS`, which the tables of SPEC.md are compared with.
 
 use core::mem::{offset_of, size_of};
+
+pub use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
 
 /// First 4 bytes of the trailer.
 pub const MAGIC_START: [u8; 4] = [0xf0, 0x9f, 0x93, 0xa6];
@@ -26,65 +30,6 @@ const ADLER_MODULUS: u32 = 65_521;
 /// `format_version` of PSPF/2025.
 pub const FORMAT_VERSION: u32 = 0x2025_0001;
 
-/// A little-endian `u16`, wherever it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(transparent)]
-pub struct U16([u8; 2]);
-/// A little-endian `u32`, wherever it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(transparent)]
-pub struct U32([u8; 4]);
-/// A little-endian `u64`, wherever it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(transparent)]
-pub struct U64([u8; 8]);
-
-macro_rules! number {
-    ($name:ident, $int:ty) => {
-        impl $name {
-            /// The number.
-            pub fn get(self) -> $int {
-                <$int>::from_le_bytes(self.0)
-            }
-        }
-        impl From<$int> for $name {
-            fn from(n: $int) -> Self {
-                $name(n.to_le_bytes())
-            }
-        }
-        impl Field for $name {
-            const ZERO: Self = $name(<$int>::MIN.to_le_bytes());
-            fn read(bytes: &[u8]) -> Option<Self> {
-                bytes.try_into().ok().map($name)
-            }
-            fn bytes(&self) -> &[u8] {
-                &self.0
-            }
-        }
-    };
-}
-
-/// A field of a record: a number or an array of bytes.
-trait Field: Sized {
-    const ZERO: Self;
-    fn read(bytes: &[u8]) -> Option<Self>;
-    fn bytes(&self) -> &[u8];
-}
-
-impl<const N: usize> Field for [u8; N] {
-    const ZERO: Self = [0; N];
-    fn read(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok()
-    }
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-}
-
-number!(U16, u16);
-number!(U32, u32);
-number!(U64, u64);
-
 /// Name, offset and size of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldInfo {
@@ -99,7 +44,7 @@ pub struct FieldInfo {
 macro_rules! record {
     ($(#[$doc:meta])* $record:ident [$total:expr] { $($(#[$field_doc:meta])* $offset:literal $field:ident : $type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
         #[repr(C)]
         pub struct $record { $($(#[$field_doc])* pub $field: $type,)* }
 
@@ -114,28 +59,17 @@ macro_rules! record {
 
             /// All zeros.
             pub fn zeroed() -> $record {
-                $record { $($field: <$type as Field>::ZERO,)* }
+                FromZeros::new_zeroed()
             }
 
-            /// Reads the record.
-            pub fn from_bytes(bytes: &[u8; $total]) -> $record {
-                // Each range is a constant inside the array, so the fallback is never taken.
-                $(let $field = bytes
-                    .get(const { $offset..$offset + size_of::<$type>() })
-                    .and_then(<$type as Field>::read);)*
-                match ($($field,)*) {
-                    ($(Some($field),)*) => $record { $($field,)* },
-                    _ => $record::zeroed(),
-                }
+            /// The record that lies in these bytes of a file.
+            pub fn from_bytes(bytes: &[u8; $total]) -> &$record {
+                transmute_ref!(bytes)
             }
 
             /// The record as it lies in the file.
-            pub fn to_bytes(&self) -> [u8; $total] {
-                let mut out = [0; $total];
-                $(if let Some(place) = out.get_mut(const { $offset..$offset + size_of::<$type>() }) {
-                    place.copy_from_slice(self.$field.bytes());
-                })*
-                out
+            pub fn as_bytes(&self) -> &[u8; $total] {
+                transmute_ref!(self)
             }
         }
     };
@@ -265,10 +199,10 @@ record! {
 
 impl RawIndex {
     /// Adler-32 (RFC 1950, 8.2) of the index with `index_checksum` zero.
-    pub fn checksum(bytes: &[u8; INDEX_SIZE]) -> u32 {
+    pub fn checksum(&self) -> u32 {
         let (mut a, mut b) = (1_u32, 0_u32);
         // 2048 bytes cannot overflow: b grows by at most a <= 65521 + 2048 * 255 each time.
-        for (nth, part) in bytes.as_chunks::<2048>().0.iter().enumerate() {
+        for (nth, part) in self.as_bytes().as_chunks::<2048>().0.iter().enumerate() {
             // An index is mostly zeros, which leave `a` as it is and are taken a word at a time.
             for (at, word) in part.as_chunks::<8>().0.iter().enumerate() {
                 if u64::from_ne_bytes(*word) == 0 {
@@ -288,13 +222,6 @@ impl RawIndex {
             b %= ADLER_MODULUS;
         }
         b << 16 | a
-    }
-
-    /// Computes the checksum of an index and writes it into its field.
-    pub(crate) fn write_checksum(bytes: &mut [u8; INDEX_SIZE]) {
-        let sum = U32::from(RawIndex::checksum(bytes));
-        let field = bytes.iter_mut().skip(CHECKSUM_AT);
-        field.zip(sum.0).for_each(|(place, byte)| *place = byte);
     }
 }
 
@@ -336,10 +263,10 @@ mod tests {
     #[test]
     fn reading_is_the_inverse_of_writing() {
         let bytes: [u8; INDEX_SIZE] = core::array::from_fn(|i| (i % 251).to_le_bytes()[0]);
-        assert_eq!(RawIndex::from_bytes(&bytes).to_bytes(), bytes);
+        assert_eq!(RawIndex::from_bytes(&bytes).as_bytes(), &bytes);
         let bytes: [u8; DESCRIPTOR_SIZE] = core::array::from_fn(|i| i.to_le_bytes()[0]);
         let descriptor = RawDescriptor::from_bytes(&bytes);
-        assert_eq!(descriptor.to_bytes(), bytes);
+        assert_eq!(descriptor.as_bytes(), &bytes);
         assert_eq!(descriptor.id.get(), 0x0706_0504_0302_0100);
     }
 
@@ -349,7 +276,7 @@ mod tests {
         let sparse: [u8; INDEX_SIZE] =
             core::array::from_fn(|i| if i % 61 < 9 { i.to_le_bytes()[0] } else { 0 });
         for mut bytes in [full, sparse, [0; INDEX_SIZE]] {
-            let sum = RawIndex::checksum(&bytes);
+            let sum = RawIndex::from_bytes(&bytes).checksum();
             bytes[4..8].fill(0);
             let plain = bytes.iter().fold((1_u64, 0_u64), |(a, b), &byte| {
                 let a = (a + u64::from(byte)) % 65_521;

@@ -49,8 +49,8 @@ pub fn locate<'a>(
     };
     let index = index_of(trailer)?;
     let fields = RawIndex::from_bytes(index);
-    check_index(&fields, index, file_size)?;
-    let (metadata, table) = regions(&fields, trailer_start)?;
+    check_index(fields, file_size)?;
+    let (metadata, table) = regions(fields, trailer_start)?;
     let whole = Range::between(metadata.start(), table.end()).ok_or(Error::NoTrailer)?;
     let Some(head) = head else {
         return Ok(Located::Need(whole));
@@ -83,12 +83,12 @@ fn index_of(trailer: &[u8]) -> Result<&[u8; INDEX_SIZE], Error> {
         .ok_or(Error::NoTrailer)
 }
 
-fn check_index(index: &RawIndex, bytes: &[u8; INDEX_SIZE], file_size: u64) -> Result<(), Error> {
+fn check_index(index: &RawIndex, file_size: u64) -> Result<(), Error> {
     let version = index.format_version.get();
     if version != FORMAT_VERSION {
         return Err(Error::Version { found: version });
     }
-    let (recorded, computed) = (index.index_checksum.get(), RawIndex::checksum(bytes));
+    let (recorded, computed) = (index.index_checksum.get(), index.checksum());
     if recorded != computed {
         return Err(Error::IndexChecksum { recorded, computed });
     }
@@ -162,8 +162,8 @@ mod tests {
                 let mut index: [u8; INDEX_SIZE] =
                     good[4..8196].try_into().unwrap_or([0; INDEX_SIZE]);
                 index[field..field + 8].copy_from_slice(&value.to_le_bytes());
-                let sum = RawIndex::checksum(&index);
-                index[4..8].copy_from_slice(&sum.to_le_bytes());
+                let mut index = RawIndex::from_bytes(&index).clone();
+                index.index_checksum = index.checksum().into();
                 match locate(size, Some(&trailer(&index)), None) {
                     Err(Error::Region { .. }) | Ok(Located::Need(_)) => {}
                     other => panic!("{field} {value}: {other:?}"),

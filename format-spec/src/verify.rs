@@ -91,12 +91,12 @@ impl VerifiedPackage {
 /// Verifies located bytes: signature, metadata, index, slot table, and the padding between them.
 pub fn verify(found: &Found<'_>) -> Result<VerifiedPackage, Error> {
     let fields = RawIndex::from_bytes(found.index);
-    let text = text_of(found, &fields)?;
-    let (signer, signature) = check_signature(&fields, &text)?;
+    let text = text_of(found, fields)?;
+    let (signer, signature) = check_signature(fields, &text)?;
     let metadata = Metadata::read(&text)?;
-    let (layout, index) = check_layout(found, &fields, &metadata, text.len())?;
-    let expected = encode::finish_index(index, Some((&signer, &signature)));
-    compare_index(found, &expected)?;
+    let (layout, mut index) = check_layout(found, fields, &metadata, text.len())?;
+    encode::finish_index(&mut index, Some((&signer, &signature)));
+    compare_index(found, &index)?;
     Ok(VerifiedPackage {
         metadata,
         text,
@@ -110,10 +110,12 @@ pub fn verify(found: &Found<'_>) -> Result<VerifiedPackage, Error> {
 /// A package that has a signature, good or bad, is refused with [`Error::IndexField`].
 pub fn verify_unsigned(found: &Found<'_>) -> Result<(Metadata, UnsignedPackage), Error> {
     let fields = RawIndex::from_bytes(found.index);
-    let text = text_of(found, &fields)?;
+    let text = text_of(found, fields)?;
     let metadata = Metadata::read(&text)?;
-    let (layout, index) = check_layout(found, &fields, &metadata, text.len())?;
-    compare_index(found, &encode::finish_index(index.clone(), None))?;
+    let (layout, index) = check_layout(found, fields, &metadata, text.len())?;
+    let mut expected = index.clone();
+    encode::finish_index(&mut expected, None);
+    compare_index(found, &expected)?;
     Ok((
         metadata,
         UnsignedPackage {
@@ -131,10 +133,9 @@ impl UnsignedPackage {
         signer: &PublicKey,
         signature: &[u8; 64],
     ) -> [u8; crate::layout::TRAILER_SIZE] {
-        encode::trailer(&encode::finish_index(
-            self.index.clone(),
-            Some((signer, signature)),
-        ))
+        let mut index = self.index.clone();
+        encode::finish_index(&mut index, Some((signer, signature)));
+        encode::trailer(&index)
     }
 }
 
@@ -230,7 +231,7 @@ fn check_layout(
         .chunks(DESCRIPTOR_SIZE)
         .zip(encode::table(&metadata.slots));
     for (slot, (found, expected)) in entries.enumerate() {
-        if let Some(field) = first_difference(RawDescriptor::FIELDS, found, &expected) {
+        if let Some(field) = first_difference(RawDescriptor::FIELDS, found, expected.as_bytes()) {
             return Err(Error::SlotField {
                 slot,
                 field: field.name,
@@ -242,8 +243,8 @@ fn check_layout(
 }
 
 /// M10.
-fn compare_index(found: &Found<'_>, expected: &[u8]) -> Result<(), Error> {
-    match first_difference(RawIndex::FIELDS, found.index, expected) {
+fn compare_index(found: &Found<'_>, expected: &RawIndex) -> Result<(), Error> {
+    match first_difference(RawIndex::FIELDS, found.index, expected.as_bytes()) {
         Some(field) => Err(Error::IndexField {
             field: field.name,
             at: field_offset(found, field.offset),
