@@ -76,3 +76,109 @@ pub(crate) fn without_files<'a>(
     }
     Ok(plan)
 }
+
+#[cfg(test)]
+mod tests {
+    use psp_format::digest::{Checksum, Digest};
+    use psp_format::metadata::{EnvRules, Metadata, Purpose, Runtime};
+    use psp_format::ops::Operations;
+
+    use super::super::tests::{command, package, snapshot, texts, variable_of, vars_of};
+    use super::*;
+
+    fn slot(id: &str, target: &str) -> Slot {
+        Slot {
+            checksum: Checksum(Digest::of(&[0; 8])),
+            id: id.into(),
+            lifecycle: Lifecycle::Cached,
+            mode: 0o755,
+            mutable: false,
+            offset: 0,
+            operations: Operations::None,
+            operations_code: 0,
+            original_size: 8,
+            purpose: Purpose::Payload,
+            size: 8,
+            slot: u64::from(id != "app"),
+            source: String::new(),
+            target: target.into(),
+        }
+    }
+
+    /// A package that is one program, and whether that is all its command needs.
+    fn is_only_program(change: impl FnOnce(&mut Metadata)) -> bool {
+        let package = package(|m| {
+            m.slots = vec![slot("app", "bin/app"), slot("late", "data")];
+            m.slots[1].lifecycle = Lifecycle::Lazy;
+            change(m);
+        });
+        let snapshot = snapshot(&[]);
+        let found = only_program(&package, &snapshot, Choice::Caller, false);
+        found.is_some_and(|(slot, range)| slot.id == "app" && range == package.layout().slots[0])
+    }
+
+    #[test]
+    fn programs_that_need_no_file() {
+        type Change = fn(&mut Metadata);
+        let changes: [(Change, bool); 20] = [
+            (|_| {}, true),
+            (
+                |m| m.execution.argv.push("{version}{package_dir}".into()),
+                true,
+            ),
+            (|m| m.execution.argv.push("{workenv}/x".into()), false),
+            (|m| m.execution.argv.push("--x={cache}".into()), false),
+            (|m| m.execution.argv[0] = "/bin/sh".into(), false),
+            (|m| m.execution.argv[0] = "{workenv}/bin".into(), false),
+            (|m| m.execution.cwd = Some("/".into()), true),
+            (|m| m.execution.cwd = Some("bin".into()), false),
+            (|m| m.execution.cwd = Some("{workenv}".into()), false),
+            (
+                |m| drop(m.execution.env.insert("A".into(), "{workenv}".into())),
+                false,
+            ),
+            (
+                |m| {
+                    let set = [("A".to_owned(), "x:{cache}".to_owned())].into();
+                    let env = EnvRules {
+                        set,
+                        ..EnvRules::default()
+                    };
+                    m.runtime = Some(Runtime { env });
+                },
+                false,
+            ),
+            (|m| m.setup = vec![command(&["/bin/true"])], false),
+            (|m| m.slots[1].lifecycle = Lifecycle::Cached, false),
+            (|m| m.slots[1].lifecycle = Lifecycle::Temporary, false),
+            // Not asked for, and there for setup commands that there are none of.
+            (|m| m.slots[1].lifecycle = Lifecycle::Dev, true),
+            (|m| m.slots[1].lifecycle = Lifecycle::Init, true),
+            (|m| m.slots[0].lifecycle = Lifecycle::Config, false),
+            (|m| m.slots[0].lifecycle = Lifecycle::Volatile, false),
+            (|m| m.slots[0].mutable = true, false),
+            (|m| m.slots[0].mode = 0o644, false),
+        ];
+        for (nth, (change, expected)) in changes.into_iter().enumerate() {
+            assert_eq!(is_only_program(change), expected, "{nth}");
+        }
+        assert!(!is_only_program(|m| {
+            m.slots[0].operations = Operations::TarZst;
+            m.slots[0].operations_code = Operations::TarZst.code();
+        }));
+    }
+
+    #[test]
+    fn a_program_without_files_is_not_told_of_any() {
+        let package = package(|m| m.execution.argv.push("{version}".into()));
+        let mut snapshot = snapshot(&[c"FLAVOR_WORKENV=/old", c"FLAVOR_CACHE=/x", c"A=1"]);
+        snapshot.args = vec![c"b"];
+        let plan = without_files(&package, &snapshot, Choice::Caller, &|| b"/opt".to_vec());
+        let plan = plan.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(texts(&plan.argv), [&b"app"[..], b"1.2", b"b"]);
+        assert_eq!(variable_of(&plan, "FLAVOR_WORKENV"), "(none)");
+        assert_eq!(variable_of(&plan, "FLAVOR_CACHE"), "(none)");
+        assert_eq!(variable_of(&plan, "FLAVOR_PACKAGE"), "demo");
+        assert_eq!(vars_of(&plan), ["A=1"]);
+    }
+}
