@@ -18,6 +18,7 @@ use std::io::IsTerminal as _;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 
+use super::printable;
 use crate::plan::variable;
 use crate::sys::{self, Helper, Output};
 use crate::{at, env_vars};
@@ -83,20 +84,49 @@ fn has_controlling_terminal() -> bool {
     rustix::fs::open(c"/dev/tty", flags, Mode::empty()).is_ok()
 }
 
+/// What the programs find in their environment: the caller's, in which the text on their command lines is UTF-8. In a
+/// locale that says otherwise, zenity takes a letter outside ASCII for an unknown option, and shows nothing.
+fn surroundings<'a>(vars: &[&'a CStr]) -> Vec<&'a CStr> {
+    core::iter::once(c"LC_CTYPE=C.UTF-8")
+        .chain(vars.iter().copied())
+        .collect()
+}
+
 /// Shows an error.
 pub(super) fn show(text: &str, vars: &[&CStr]) {
-    let Ok(text) = CString::new(text) else { return };
-    let dialogs: [&[&CStr]; 3] = [
-        &[c"zenity", c"--error", c"--no-markup", c"--text"],
-        &[c"kdialog", c"--error"],
-        &[c"xmessage", c"-center"],
+    let path = sys::exec_path().unwrap_or_default().to_bytes();
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+    let title = printable(&String::from_utf8_lossy(name));
+    let title = CString::new([&title, " does not start"].concat());
+    let (Ok(title), Ok(text)) = (title, CString::new(text)) else {
+        return;
+    };
+    let (title, text) = (title.as_c_str(), text.as_c_str());
+    let vars = surroundings(vars);
+    let dialogs: [(&CStr, &[&CStr]); 3] = [
+        (
+            c"zenity",
+            &[
+                c"zenity",
+                c"--error",
+                c"--no-markup",
+                c"--title",
+                title,
+                c"--text",
+                text,
+            ],
+        ),
+        (
+            c"kdialog",
+            &[c"kdialog", c"--title", title, c"--error", text],
+        ),
+        (
+            c"xmessage",
+            &[c"xmessage", c"-center", c"-title", title, text],
+        ),
     ];
-    for dialog in dialogs {
-        let argv: Vec<&CStr> = dialog.iter().copied().chain([text.as_c_str()]).collect();
-        let started = dialog
-            .first()
-            .map(|program| sys::spawn(program, &argv, vars, None, None, Output::Nowhere));
-        if let Some(Ok(_)) = started {
+    for (program, argv) in dialogs {
+        if sys::spawn(program, argv, &vars, None, None, Output::Nowhere).is_ok() {
             return;
         }
     }
@@ -119,7 +149,9 @@ impl Window {
             &title_arg,
             &text,
         ];
-        Helper::start(c"zenity", &argv, vars).ok().map(Window)
+        Helper::start(c"zenity", &argv, &surroundings(vars))
+            .ok()
+            .map(Window)
     }
 
     /// Moves the bar. Nothing happens when the person has closed the window.
