@@ -193,7 +193,7 @@ fn a_window_without_one() {
     let args = must(std::fs::read_to_string(held.path("log.args")));
     assert_eq!(
         args,
-        "--progress|--auto-close|--no-cancel|--title=demo 1.2|--text=demo 1.2 is unpacking its files.|"
+        "--progress|--auto-close|--no-cancel|--width=400|--title=demo 1.2|--text=First start of demo 1.2: its files are unpacked, once|"
     );
     let window = held.window();
     assert!(window.exists());
@@ -236,6 +236,31 @@ fn a_window_that_the_person_closes() {
     assert_eq!(held.report(), held.direct());
     assert!(must(child.wait()).success());
     assert!(!window.exists());
+}
+
+#[test]
+fn a_start_that_fails_closes_its_window() {
+    let mut held = Held::new();
+    let package = held.path("p.psp");
+    let mut bytes = must(std::fs::read(&package));
+    // The middle of the last slot, which begins right before the trailer.
+    let last = bytes.len() - 8200 - (1 << 19);
+    bytes[last] ^= 1;
+    write_executable(&package, &bytes);
+    let mut child = held.start();
+    held.wait_half_a_second();
+    held.release(0);
+    until("a percentage", || !held.shown().is_empty());
+    let window = held.window();
+    held.release(1);
+    assert_eq!(must(child.wait()).code(), Some(125));
+    assert!(!window.exists());
+    assert!(!held.path("out").exists());
+    // And says why.
+    until("the dialog", || {
+        let args = std::fs::read_to_string(held.path("log.args")).unwrap_or_default();
+        args.starts_with("--error|") && args.contains("do not match their signed checksum")
+    });
 }
 
 #[test]

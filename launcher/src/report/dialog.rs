@@ -140,12 +140,19 @@ impl Window {
     /// Opens it, where `zenity` is there.
     pub(super) fn open(title: &str, vars: &[&CStr]) -> Option<Window> {
         let title_arg = CString::new(["--title=", title].concat()).ok()?;
-        let text = CString::new(["--text=", title, " is unpacking its files."].concat()).ok()?;
-        let argv: [&CStr; 6] = [
+        let text = [
+            "--text=First start of ",
+            title,
+            ": its files are unpacked, once",
+        ]
+        .concat();
+        let text = CString::new(text).ok()?;
+        let argv: [&CStr; 7] = [
             c"zenity",
             c"--progress",
             c"--auto-close",
             c"--no-cancel",
+            c"--width=400",
             &title_arg,
             &text,
         ];
