@@ -34,7 +34,7 @@ FLAVOR_LAUNCHER_CLI=1 PACKAGE VERB asks a package about itself instead of starti
   metadata          the signed description, as JSON
   extract SLOT DIR  unpacks a slot, by its id or number, into a new or empty directory
   run [ARGS]        starts it, as without the variable
-  version           its name and version
+  version           its version
   help              this text
 ";
 
@@ -87,10 +87,9 @@ pub(crate) fn answer(
     file: &PackageFile,
     mut snapshot: Snapshot<'_>,
 ) -> Result<u8, StartError> {
-    let args = core::mem::take(&mut snapshot.args);
-    let words: Vec<&[u8]> = args.iter().map(|arg| arg.to_bytes()).collect();
+    let words: Vec<&[u8]> = snapshot.args.iter().map(|arg| arg.to_bytes()).collect();
     if let [b"run", ..] = words[..] {
-        snapshot.args = args.iter().skip(1).copied().collect();
+        snapshot.args.drain(..1);
         match start::run(package, file, &snapshot, Choice::Caller)? {}
     }
     start::check_policy(package, &snapshot)?;
@@ -102,7 +101,7 @@ pub(crate) fn answer(
         [b"verify"] => ask.verify(),
         [b"metadata"] => ask.metadata(),
         [b"extract", slot, directory] => ask.extract(slot, directory),
-        [b"version"] => print(&ask.version()),
+        [b"version"] => print(&[&package.metadata().package.version, "\n"].concat()),
         [b"help"] => print(HELP),
         [] => Err(AskError::NoVerb),
         [
@@ -136,38 +135,14 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    fn version(&self) -> String {
-        let metadata = self.package.metadata();
-        let (package, launcher) = (&metadata.package, &metadata.launcher);
-        [
-            &package.name,
-            " ",
-            &package.version,
-            ", launcher ",
-            &escape(&launcher.tool),
-            " ",
-            &escape(&launcher.tool_version),
-            " for ",
-            &launcher.target,
-            "\n",
-        ]
-        .concat()
-    }
-
     fn info(&self) -> String {
         let metadata = self.package.metadata();
         let mut out = String::new();
         let package = &metadata.package;
         let named = [&package.name, " ", &package.version].concat();
         line(&mut out, "package", &named);
-        for (name, text) in [
-            ("about", &package.description),
-            ("license", &package.license),
-            ("homepage", &package.homepage),
-        ] {
-            if let Some(text) = text {
-                line(&mut out, name, &escape(text));
-            }
+        if let Some(text) = &package.description {
+            line(&mut out, "about", &escape(text));
         }
         line(&mut out, "target", &metadata.launcher.target);
         line(&mut out, "package id", &hex(&self.package.package_id()));
@@ -270,11 +245,16 @@ impl Ask<'_> {
     }
 
     fn check_paddings(&self) -> Result<(), ExtractError> {
-        for range in self.package.layout().paddings() {
-            // Shorter than a word, as the layout has been compared.
-            let mut bytes = vec![0; usize::try_from(range.len()).unwrap_or(0)];
-            read_exact(self.file.file(), &mut bytes, range.start())?;
-            verify::check_padding(range.start(), &bytes)?;
+        let layout = self.package.layout();
+        let mut at = layout.table.end();
+        for next in layout.slots.iter().chain([&layout.trailer]) {
+            let mut padding = [0; 8];
+            // Shorter than that: the layout has been compared.
+            let size = usize::try_from(next.start().saturating_sub(at)).unwrap_or(0);
+            let padding = padding.get_mut(..size).unwrap_or_default();
+            read_exact(self.file.file(), padding, at)?;
+            verify::check_padding(at, padding)?;
+            at = next.end();
         }
         Ok(())
     }
@@ -331,17 +311,16 @@ impl Ask<'_> {
 
     /// The slot with this id, or else with this number.
     fn find(&self, wanted: &[u8]) -> Result<(&Slot, Range), AskError> {
-        let by_id = self
-            .package
-            .slots()
-            .find(|(slot, _)| slot.id.as_bytes() == wanted);
-        let by_number = || {
-            let number = core::str::from_utf8(wanted).ok()?.parse().ok()?;
-            self.package.slots().nth(number)
-        };
-        by_id
-            .or_else(by_number)
-            .ok_or_else(|| AskError::NoSlot(wanted.to_owned()))
+        let mut found = None;
+        for (nth, (slot, range)) in self.package.slots().enumerate() {
+            if slot.id.as_bytes() == wanted {
+                return Ok((slot, range));
+            }
+            if nth.to_string().as_bytes() == wanted {
+                found = Some((slot, range));
+            }
+        }
+        found.ok_or_else(|| AskError::NoSlot(wanted.to_owned()))
     }
 
     fn signer(&self) -> String {
@@ -372,7 +351,7 @@ fn command(out: &mut String, name: &str, argv: &[String]) {
     out.push_str(name);
     for word in argv {
         // So that it is seen where each ends.
-        let quote = if word.is_empty() || word.contains(' ') {
+        let quote = if word.is_empty() || word.bytes().any(|c| c == b' ') {
             "\""
         } else {
             ""

@@ -193,7 +193,7 @@ fn a_window_without_one() {
     let args = must(std::fs::read_to_string(held.path("log.args")));
     assert_eq!(
         args,
-        "--progress|--auto-close|--no-cancel|--width=400|--title=demo 1.2|--text=First start of demo 1.2: its files are unpacked, once|"
+        "--progress|--auto-close|--no-cancel|--width=400|--title=First start|--text=demo 1.2: its files are unpacked, once|"
     );
     let window = held.window();
     assert!(window.exists());

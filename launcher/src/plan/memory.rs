@@ -24,12 +24,13 @@ pub(crate) fn only_program<'a>(
     let (program, args) = chosen.argv.split_first()?;
     let target = program.strip_prefix(WORKENV)?.strip_prefix('/')?;
     let rules = metadata.runtime.as_ref().map(|runtime| &runtime.env.set);
-    let values = rules.into_iter().flatten().chain(chosen.env);
-    let mut texts = args.iter().chain(values.map(|(_, value)| value));
+    let is_named = |(_, value): (_, &String)| names_a_place(value);
     // A relative directory lies in the work environment.
     let is_outside = |cwd: &str| cwd.starts_with('/') && !names_a_place(cwd);
     if !metadata.setup.is_empty()
-        || texts.any(|text| names_a_place(text))
+        || args.iter().any(|arg| names_a_place(arg))
+        || chosen.env.iter().any(is_named)
+        || rules.is_some_and(|rules| rules.iter().any(is_named))
         || !chosen.cwd.is_none_or(is_outside)
     {
         return None;
@@ -52,7 +53,13 @@ pub(crate) fn only_program<'a>(
 }
 
 fn names_a_place(text: &str) -> bool {
-    text.contains(WORKENV) || text.contains("{cache}")
+    // Not by `str::contains`, which is quick for long texts and large for this one.
+    let has = |name: &str| {
+        text.as_bytes()
+            .windows(name.len())
+            .any(|part| part == name.as_bytes())
+    };
+    has(WORKENV) || has("{cache}")
 }
 
 /// The plan for a program that has no place: its path is its base name, which is what it has as `argv[0]` in a place, but

@@ -87,9 +87,9 @@ fn has_controlling_terminal() -> bool {
 /// What the programs find in their environment: the caller's, in which the text on their command lines is UTF-8. In a
 /// locale that says otherwise, zenity takes a letter outside ASCII for an unknown option, and shows nothing.
 fn surroundings<'a>(vars: &[&'a CStr]) -> Vec<&'a CStr> {
-    core::iter::once(c"LC_CTYPE=C.UTF-8")
-        .chain(vars.iter().copied())
-        .collect()
+    let mut out = vec![c"LC_CTYPE=C.UTF-8"];
+    out.extend_from_slice(vars);
+    out
 }
 
 /// Shows an error.
@@ -139,11 +139,10 @@ pub(super) struct Window(Helper);
 impl Window {
     /// Opens it, where `zenity` is there.
     pub(super) fn open(title: &str, vars: &[&CStr]) -> Option<Window> {
-        let title_arg = CString::new(["--title=", title].concat()).ok()?;
         let text = [
-            "--text=First start of ",
-            title,
-            ": its files are unpacked, once",
+            b"--text=",
+            title.as_bytes(),
+            b": its files are unpacked, once",
         ]
         .concat();
         let text = CString::new(text).ok()?;
@@ -153,7 +152,7 @@ impl Window {
             c"--auto-close",
             c"--no-cancel",
             c"--width=400",
-            &title_arg,
+            c"--title=First start",
             &text,
         ];
         Helper::start(c"zenity", &argv, &surroundings(vars))
