@@ -99,7 +99,7 @@ pub const TABLE: &[Variable] = &[
     line(
         HOME,
         Use::Read,
-        "the cache is `.cache/flavor` below it; where the log of a graphical session lies, whose reader gets windows too",
+        "the cache is `.cache/flavor` below it; messages that go to the log of a graphical session there are no reason against a window",
     ),
     line(
         PATH,

@@ -1,5 +1,5 @@
-//! The stub: the program at the front of every package. It takes no argument and reads no file for itself; what is done,
-//! and in which order, is in `psp_launcher::start`.
+//! The stub: the program at the front of every package. It reads no file for itself, and takes no argument unless
+//! `FLAVOR_LAUNCHER_CLI` asks for that; what is done, and in which order, is in `psp_launcher::start`.
 
 #![no_main]
 

@@ -10,6 +10,10 @@
 //!   directory, which the display manager gives to everything in the session. Any other file and any pipe, as in CI,
 //!   cron and services, means that somebody reads it.
 //!
+//! Of the desktops, GNOME gives the journal to what it starts, Xfce, MATE and Cinnamon give what their display manager has
+//! set, which is a session's log or the journal, and others give `/dev/null`. A desktop that makes each application a
+//! service (a choice of Plasma) cannot be told from any other service: its person finds the text in the journal.
+//!
 //! The launcher does not wait for a dialog.
 
 use core::ffi::CStr;
