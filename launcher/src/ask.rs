@@ -38,6 +38,16 @@ FLAVOR_LAUNCHER_CLI=1 PACKAGE VERB asks a package about itself instead of starti
   help              this text
 ";
 
+/// Those that may be used in a wrong way.
+const VERBS: [&[u8]; 6] = [
+    b"info",
+    b"verify",
+    b"metadata",
+    b"extract",
+    b"version",
+    b"help",
+];
+
 /// The exit code for a file that is not whole.
 const NOT_WHOLE: u8 = 1;
 /// The exit code of an answer whose reader has gone away.
@@ -87,28 +97,28 @@ pub(crate) fn answer(
     file: &PackageFile,
     mut snapshot: Snapshot<'_>,
 ) -> Result<u8, StartError> {
-    let words: Vec<&[u8]> = snapshot.args.iter().map(|arg| arg.to_bytes()).collect();
-    if let [b"run", ..] = words[..] {
-        snapshot.args.drain(..1);
+    let Some((verb, rest)) = snapshot.args.split_first() else {
+        start::check_policy(package, &snapshot)?;
+        return Err(StartError::Ask(AskError::NoVerb));
+    };
+    let verb = verb.to_bytes();
+    if verb == b"run" {
+        snapshot.args = rest.to_vec();
         match start::run(package, file, &snapshot, Choice::Caller)? {}
     }
     start::check_policy(package, &snapshot)?;
     // Whoever has read enough closes the pipe, and that is no crash.
     sys::set_sigpipe(Sigpipe::Ignored);
     let ask = Ask { package, file };
-    let answered = match words[..] {
-        [b"info"] => print(&ask.info()),
-        [b"verify"] => ask.verify(),
-        [b"metadata"] => ask.metadata(),
-        [b"extract", slot, directory] => ask.extract(slot, directory),
-        [b"version"] => print(&[&package.metadata().package.version, "\n"].concat()),
-        [b"help"] => print(HELP),
-        [] => Err(AskError::NoVerb),
-        [
-            verb @ (b"info" | b"verify" | b"metadata" | b"extract" | b"version" | b"help"),
-            ..,
-        ] => Err(AskError::Arguments(verb.to_owned())),
-        [verb, ..] => Err(AskError::UnknownVerb(verb.to_owned())),
+    let answered = match (verb, rest) {
+        (b"info", []) => write(ask.info().as_bytes()),
+        (b"verify", []) => ask.verify(),
+        (b"metadata", []) => ask.metadata(),
+        (b"extract", [slot, directory]) => ask.extract(slot.to_bytes(), directory.to_bytes()),
+        (b"version", []) => print(&[&package.metadata().package.version, "\n"]),
+        (b"help", []) => print(&[HELP]),
+        _ if VERBS.contains(&verb) => Err(AskError::Arguments(verb.to_owned())),
+        _ => Err(AskError::UnknownVerb(verb.to_owned())),
     };
     match answered {
         Err(AskError::Output(Errno::PIPE)) => Ok(UNREAD),
@@ -116,9 +126,9 @@ pub(crate) fn answer(
     }
 }
 
-/// One writing, so that what is printed is there or is reported.
-fn print(text: &str) -> Result<u8, AskError> {
-    write(text.as_bytes())
+/// Writes texts one behind the other.
+fn print(parts: &[&str]) -> Result<u8, AskError> {
+    write(parts.concat().as_bytes())
 }
 
 fn write(bytes: &[u8]) -> Result<u8, AskError> {
@@ -139,42 +149,41 @@ impl Ask<'_> {
         let metadata = self.package.metadata();
         let mut out = String::new();
         let package = &metadata.package;
-        let named = [&package.name, " ", &package.version].concat();
-        line(&mut out, "package", &named);
+        line(&mut out, "package", &[&package.name, " ", &package.version]);
         if let Some(text) = &package.description {
-            line(&mut out, "about", &escape(text));
+            line(&mut out, "about", &[&escape(text)]);
         }
-        line(&mut out, "target", &metadata.launcher.target);
-        line(&mut out, "package id", &hex(&self.package.package_id()));
-        line(&mut out, "signer", &self.signer());
+        line(&mut out, "target", &[&metadata.launcher.target]);
+        line(&mut out, "package id", &[&hex(&self.package.package_id())]);
+        line(&mut out, "signer", &[&self.signer()]);
         line(
             &mut out,
             "checked",
-            "signature, description and layout; not the launcher and not what is in the slots (`verify` does)",
+            &[
+                "signature, description and layout; not the launcher and not what is in the slots (`verify` does)",
+            ],
         );
         commands(&mut out, metadata);
         out.push_str("\nslots\n");
         for (nth, slot) in metadata.slots.iter().enumerate() {
-            out.push_str(
-                &[
-                    "  ",
-                    &nth.to_string(),
-                    "  ",
-                    &slot.id,
-                    "  in ",
-                    &escape(&slot.target),
-                    ", ",
-                    slot.lifecycle.name(),
-                    ", ",
-                    slot.operations.name(),
-                    ", ",
-                    &slot.size.to_string(),
-                    " bytes stored, ",
-                    &slot.original_size.to_string(),
-                    " of content\n",
-                ]
-                .concat(),
-            );
+            let parts = [
+                "  ",
+                &nth.to_string(),
+                "  ",
+                &slot.id,
+                "  in ",
+                &escape(&slot.target),
+                ", ",
+                slot.lifecycle.name(),
+                ", ",
+                slot.operations.name(),
+                ", ",
+                &slot.size.to_string(),
+                " bytes stored, ",
+                &slot.original_size.to_string(),
+                " of content\n",
+            ];
+            put(&mut out, &parts);
         }
         out
     }
@@ -186,9 +195,7 @@ impl Ask<'_> {
         if std::io::stdout().is_terminal()
             && let Ok(text) = core::str::from_utf8(text)
         {
-            let mut shown = printable_json(text);
-            shown.push('\n');
-            return print(&shown);
+            return print(&[&printable_json(text), "\n"]);
         }
         write(text)
     }
@@ -200,22 +207,22 @@ impl Ask<'_> {
         let mut tell = |name: &str, found: Result<(), ExtractError>| {
             let mut out = String::new();
             match found {
-                Ok(()) => line(&mut out, name, "ok"),
+                Ok(()) => line(&mut out, name, &["ok"]),
                 // The digest of what is stored is compared before.
                 Err(ExtractError::Unsupported { .. }) => {
                     line(
                         &mut out,
                         name,
-                        "ok as stored; not unpacked, as it is tar.gz",
+                        &["ok as stored; not unpacked, as it is tar.gz"],
                     );
                 }
                 Err(ExtractError::Format(error)) => {
                     is_whole = false;
-                    line(&mut out, name, &["NOT OK: ", &error.to_string()].concat());
+                    line(&mut out, name, &["NOT OK: ", &error.to_string()]);
                 }
                 Err(error) => return Err(AskError::Extract(error)),
             }
-            print(&out)
+            write(out.as_bytes())
         };
         // Nothing could be answered otherwise.
         tell("signature", Ok(()))?;
@@ -231,17 +238,14 @@ impl Ask<'_> {
             )?;
         }
         if !is_whole {
-            print("the file is NOT whole: get it again from its source\n")?;
+            print(&["the file is NOT whole: get it again from its source\n"])?;
             return Ok(NOT_WHOLE);
         }
-        print(
-            &[
-                "the file is whole, as the holder of the key ",
-                &self.signer(),
-                " signed it; who that is, only a fingerprint can tell that reached you in another way\n",
-            ]
-            .concat(),
-        )
+        print(&[
+            "the file is whole, as the holder of the key ",
+            &self.signer(),
+            " signed it; who that is, only a fingerprint can tell that reached you in another way\n",
+        ])
     }
 
     fn check_paddings(&self) -> Result<(), ExtractError> {
@@ -347,29 +351,33 @@ fn commands(out: &mut String, metadata: &Metadata) {
 }
 
 fn command(out: &mut String, name: &str, argv: &[String]) {
-    out.push_str("  ");
-    out.push_str(name);
+    put(out, &["  ", name]);
     for word in argv {
         // So that it is seen where each ends.
-        let quote = if word.is_empty() || word.bytes().any(|c| c == b' ') {
-            "\""
-        } else {
-            ""
-        };
-        out.push_str(&[" ", quote, &escape(word), quote].concat());
+        let is_plain = !word.is_empty() && word.bytes().all(|c| c != b' ');
+        let quote = if is_plain { "" } else { "\"" };
+        put(out, &[" ", quote, &escape(word), quote]);
     }
     out.push('\n');
 }
 
 /// A name, and its value in a column.
-fn line(out: &mut String, name: &str, value: &str) {
+fn line(out: &mut String, name: &str, value: &[&str]) {
     out.push_str(name);
     for _ in name.len()..COLUMN {
         out.push(' ');
     }
     out.push(' ');
-    out.push_str(value);
+    put(out, value);
     out.push('\n');
+}
+
+/// Appends texts. One copy: there are many.
+#[inline(never)]
+fn put(out: &mut String, parts: &[&str]) {
+    for part in parts {
+        out.push_str(part);
+    }
 }
 
 /// Text of the package without anything that a terminal would obey, in one line.
@@ -491,8 +499,8 @@ mod tests {
     #[test]
     fn values_stand_in_a_column() {
         let mut out = String::new();
-        line(&mut out, "signer", "x");
-        line(&mut out, "a name that is long", "y");
+        line(&mut out, "signer", &["x"]);
+        line(&mut out, "a name that is long", &["y"]);
         assert_eq!(out, "signer        x\na name that is long y\n");
     }
 }

@@ -1,7 +1,7 @@
 //! The one home of the launcher's output: an error in two lines, and what a first start is doing.
 //!
 //! Everything goes to standard error, but for the answers of [`crate::ask`]: standard output is the application's. Who
-//! has no terminal is told in a window ([`dialog`]).
+//! has no terminal is told in a window (`dialog`).
 
 mod dialog;
 mod progress;
