@@ -97,8 +97,8 @@ pub(crate) fn answer(
     file: &PackageFile,
     mut snapshot: Snapshot<'_>,
 ) -> Result<u8, StartError> {
+    start::check_policy(package, &snapshot)?;
     let Some((verb, rest)) = snapshot.args.split_first() else {
-        start::check_policy(package, &snapshot)?;
         return Err(StartError::Ask(AskError::NoVerb));
     };
     let verb = verb.to_bytes();
@@ -106,7 +106,6 @@ pub(crate) fn answer(
         snapshot.args = rest.to_vec();
         match start::run(package, file, &snapshot, Choice::Caller)? {}
     }
-    start::check_policy(package, &snapshot)?;
     // Whoever has read enough closes the pipe, and that is no crash.
     sys::set_sigpipe(Sigpipe::Ignored);
     let ask = Ask { package, file };
