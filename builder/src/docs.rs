@@ -61,7 +61,8 @@ fn exit_codes() -> String {
     paragraph(
         &mut out,
         "Packages, and `flavor run`, leave with the application's own code once it has begun; a package that does not \
-         get that far leaves with 125, 126 or 127.",
+         get that far leaves with 125, 126 or 127. A package that is asked with `FLAVOR_LAUNCHER_CLI=1` leaves with 0; with \
+         1 when `verify` finds a change; with 2 after wrong usage; with 125 when it cannot answer.",
     );
     out.push_str("| code | meaning |\n|---|---|\n");
     for (code, meaning) in exit::TABLE {

@@ -9,8 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use psp_format::VerifiedPackage;
 
+use crate::ask::{self, AskError};
 use crate::env_vars::FLAVOR_DEV;
 use crate::exec::{self, ExecError};
+use crate::memory;
 use crate::plan::cache::{fallbacks, named};
 use crate::plan::{self, Choice, Places, PlanError, Snapshot};
 use crate::policy::{self, Facts, Refusal};
@@ -40,14 +42,16 @@ pub enum StartError {
     Store(StoreError),
     /// A program cannot be executed, or a setup command failed.
     Exec(ExecError),
+    /// The package was asked about itself, and cannot answer.
+    Ask(AskError),
 }
 
-/// What the stub does: starts the package that the running executable is.
+/// What the stub does: starts the package that the running executable is, or has it answer (see [`ask`]).
 ///
 /// # Errors
 ///
-/// Returns only when the start fails.
-pub fn running(process: &Process) -> Result<Infallible, StartError> {
+/// When the start fails. Otherwise it does not return, but for an answer, with its exit code.
+pub fn running(process: &Process) -> Result<u8, StartError> {
     // With privileges that the caller does not have, the caller's cache and environment must not be trusted, and a
     // launcher without them cannot start much. A program that needs privileges is installed, not packed.
     if sys::is_privileged() {
@@ -55,7 +59,11 @@ pub fn running(process: &Process) -> Result<Infallible, StartError> {
     }
     let file = PackageFile::running(process)?;
     let package = read_package(&file)?;
-    run(&package, &file, &snapshot(process), Choice::Caller)
+    let snapshot = snapshot(process);
+    if ask::is_asked(&snapshot) {
+        return ask::answer(&package, &file, snapshot);
+    }
+    match run(&package, &file, &snapshot, Choice::Caller)? {}
 }
 
 /// The snapshot for the running executable.
@@ -80,12 +88,7 @@ pub fn run(
     snapshot: &Snapshot<'_>,
     choice: Choice<'_>,
 ) -> Result<Infallible, StartError> {
-    let facts = Facts {
-        uid: snapshot.uid,
-        now: seconds_since_1970,
-        has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
-    };
-    policy::check(package.metadata(), &facts).map_err(StartError::Policy)?;
+    check_policy(package, snapshot)?;
     // A wrong name is told before anything is unpacked for it.
     plan::check_choice(package, snapshot, choice).map_err(StartError::Plan)?;
     let start = Start {
@@ -111,7 +114,13 @@ pub fn run(
             return Err(StartError::Exec(start.execute(&store, &workenv)?));
         }
     }
-    let store = open_store(package, snapshot, candidates)?.with_dev(dev);
+    let store = match open_store(package, snapshot, candidates) {
+        Ok(store) => store.with_dev(dev),
+        Err(error) => {
+            memory::start(package, file, snapshot, choice, dev)?;
+            return Err(error);
+        }
+    };
     let workenv = start.ensure(&store, Heal::No)?;
     let error = start.execute(&store, &workenv)?;
     // It was ready in a store that is not the first candidate.
@@ -120,6 +129,19 @@ pub fn run(
         return Err(StartError::Exec(start.execute(&store, &workenv)?));
     }
     Err(StartError::Exec(error))
+}
+
+/// Compares the package's policy with this host.
+pub(crate) fn check_policy(
+    package: &VerifiedPackage,
+    snapshot: &Snapshot<'_>,
+) -> Result<(), StartError> {
+    let facts = Facts {
+        uid: snapshot.uid,
+        now: seconds_since_1970,
+        has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
+    };
+    policy::check(package.metadata(), &facts).map_err(StartError::Policy)
 }
 
 /// The first usable candidate. Those that the environment does not name are looked for when those that it names fail.
@@ -204,7 +226,7 @@ impl Start<'_, '_> {
         let hooks = StartHooks {
             start: self,
             store,
-            progress: Progress::new(&package.name, &package.version),
+            progress: Progress::new(&package.name, &package.version, &self.snapshot.vars),
             failure: Mutex::new(None),
         };
         let file = self.file.file();
@@ -246,7 +268,7 @@ impl Start<'_, '_> {
 struct StartHooks<'s, 'a> {
     start: &'s Start<'s, 'a>,
     store: &'s Store,
-    progress: Progress,
+    progress: Progress<'s>,
     failure: Mutex<Option<StartError>>,
 }
 
@@ -271,10 +293,12 @@ impl Hooks for StartHooks<'_, '_> {
 }
 
 impl StartError {
-    /// The exit code for this reason: 125 for every start that was refused or failed, and those of [`ExecError`].
+    /// The exit code for this reason: 125 for every start that was refused or failed, and those of [`ExecError`] and
+    /// [`AskError`].
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::Exec(error) => error.exit_code(),
+            StartError::Ask(error) => error.exit_code(),
             _ => 125,
         }
     }
@@ -290,6 +314,7 @@ impl StartError {
             StartError::Plan(error) => error.help(),
             StartError::Store(error) => error.help(),
             StartError::Exec(error) => error.help(),
+            StartError::Ask(error) => error.help(),
         }
     }
 }
@@ -313,6 +338,7 @@ impl fmt::Display for StartError {
             StartError::Plan(error) => error.fmt(f),
             StartError::Store(error) => error.fmt(f),
             StartError::Exec(error) => error.fmt(f),
+            StartError::Ask(error) => error.fmt(f),
         }
     }
 }

@@ -21,7 +21,7 @@ mod walk;
 
 use core::sync::atomic::AtomicU64;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use psp_format::frames::{Frame, FrameFault};
@@ -88,7 +88,7 @@ pub fn find<'a>(package: &'a VerifiedPackage, id: &str) -> Result<(&'a Slot, Ran
 }
 
 /// Extracts a slot whose digest has been compared.
-fn checked_slot(
+pub(crate) fn checked_slot(
     slot: &Slot,
     source: &dyn ReadAt,
     range: Range,
@@ -121,6 +121,25 @@ fn checked_slot(
     listing.check(slot)?;
     tree::finish(into, umask, &listing)?;
     Ok(Written { listing })
+}
+
+/// Decodes a file slot whose digest has been compared into an open file.
+pub(crate) fn into_file(
+    slot: &Slot,
+    source: &dyn ReadAt,
+    range: Range,
+    file: OwnedFd,
+) -> Result<OwnedFd, ExtractError> {
+    let file = SingleFile::of(file, slot);
+    let work = Work {
+        slot,
+        source,
+        range,
+        progress: None,
+        one_thread: false,
+    };
+    work.file(&|bytes, offset| file.write(bytes, offset))?;
+    Ok(file.into_inner())
 }
 
 /// Extracts the decoded tar stream of a `tar.gz` slot, whose stored bytes the caller has checked and decompresses.

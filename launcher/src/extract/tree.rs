@@ -355,6 +355,16 @@ impl SingleFile {
         }
     }
 
+    /// A file that is open for writing.
+    pub(crate) fn of(file: OwnedFd, slot: &Slot) -> SingleFile {
+        let path = slot.root().to_vec();
+        SingleFile { file, path }
+    }
+
+    pub(crate) fn into_inner(self) -> OwnedFd {
+        self.file
+    }
+
     /// Writes `bytes` at `offset`.
     pub(crate) fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), ExtractError> {
         while !bytes.is_empty() {

@@ -23,9 +23,11 @@ use psp_format::VerifiedPackage;
 use rustix::fs::Stat;
 
 pub use self::error::{Reason, Rejected, StoreError};
+pub(crate) use self::layout::hex;
 pub use self::layout::slot_key;
-use self::layout::{Arrangement, Directories, env_name, hex, join};
+use self::layout::{Arrangement, Directories, env_name, join};
 pub use self::record::{BootId, Record};
+pub(crate) use self::remove::names;
 pub use self::remove::remove_tree;
 use crate::at;
 use crate::extract::ReadAt;

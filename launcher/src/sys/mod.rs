@@ -6,12 +6,16 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod helper;
+pub(crate) mod memory;
 mod threads;
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use core::ptr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 pub use arena::Arena;
+pub use helper::Helper;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 pub use threads::share;
@@ -188,12 +192,14 @@ pub enum Output {
     Nowhere,
 }
 
-/// Starts a program beside this one; searched in `PATH` when its name has no slash. Its standard input is empty.
+/// Starts a program beside this one; searched in `PATH` when its name has no slash. Its standard input is `input`, or
+/// else empty.
 pub fn spawn(
     program: &CStr,
     argv: &[impl AsRef<CStr>],
     envp: &[impl AsRef<CStr>],
     cwd: Option<&CStr>,
+    input: Option<&OwnedFd>,
     output: Output,
 ) -> Result<Pid, Errno> {
     const RDONLY: c_int = 0;
@@ -213,7 +219,10 @@ pub fn spawn(
                 code = next();
             }
         };
-        then(&|| posix_spawn_file_actions_addopen(actions, 0, null, RDONLY, 0));
+        then(&|| match input {
+            Some(input) => posix_spawn_file_actions_adddup2(actions, input.as_raw_fd(), 0),
+            None => posix_spawn_file_actions_addopen(actions, 0, null, RDONLY, 0),
+        });
         if output == Output::Nowhere {
             then(&|| posix_spawn_file_actions_addopen(actions, 2, null, RDWR, 0));
         }
@@ -249,11 +258,10 @@ pub fn run(
     envp: &[impl AsRef<CStr>],
     cwd: Option<&CStr>,
 ) -> Result<WaitStatus, Errno> {
-    const SIGCHLD: c_int = 17;
     // A caller that ignores SIGCHLD would leave no status to wait for. The program gets the default, too.
     // SAFETY: no handler is installed; what is put back was there before.
     let before = unsafe { signal(SIGCHLD, SIG_DFL) };
-    let status = spawn(program, argv, envp, cwd, Output::Stderr).and_then(|pid| {
+    let status = spawn(program, argv, envp, cwd, None, Output::Stderr).and_then(|pid| {
         loop {
             match waitpid(Some(pid), WaitOptions::empty()) {
                 Ok(Some((_, status))) => return Ok(status),
@@ -267,6 +275,8 @@ pub fn run(
     status
 }
 
+const SIGPIPE: c_int = 13;
+const SIGCHLD: c_int = 17;
 const SIG_DFL: usize = 0;
 const SIG_IGN: usize = 1;
 
@@ -282,7 +292,6 @@ pub enum Sigpipe {
 
 /// Sets the disposition of `SIGPIPE`.
 pub fn set_sigpipe(what: Sigpipe) {
-    const SIGPIPE: c_int = 13;
     let handler = match what {
         Sigpipe::Default => SIG_DFL,
         Sigpipe::Ignored => SIG_IGN,

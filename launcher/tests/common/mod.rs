@@ -109,8 +109,13 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
     panic!("the file stays busy")
 }
 
+/// Writes a program that can be started at once. Another process writes it: a handle of this one could be inherited by
+/// whatever another thread starts at the same time, and the file would be busy for as long as that one has it.
 pub(crate) fn write_executable(path: &Path, bytes: &[u8]) {
-    must(std::fs::write(path, bytes));
+    let source = must(tempfile::NamedTempFile::new());
+    must(std::fs::write(source.path(), bytes));
+    let copied = Command::new("cp").arg(source.path()).arg(path).status();
+    assert!(must(copied).success());
     must(std::fs::set_permissions(
         path,
         PermissionsExt::from_mode(0o755),
