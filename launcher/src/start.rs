@@ -16,7 +16,9 @@ use crate::plan::{self, Choice, Places, PlanError, Snapshot};
 use crate::policy::{self, Facts, Refusal};
 use crate::report::Progress;
 use crate::source::{PackageFile, SourceError, read_package};
-use crate::store::{BootId, Candidate, HookError, Hooks, Store, StoreError, Workenv, find_ready};
+use crate::store::{
+    self, BootId, Candidate, HookError, Hooks, Private, Store, StoreError, Workenv, find_ready,
+};
 use crate::sys::{self, Process};
 
 /// Filled when an image is built or a package is installed for everybody; looked at and never written.
@@ -178,6 +180,10 @@ impl Start<'_, '_> {
     /// The package's files, where they are known to be ready: in the system's store, or in the first candidate. A later
     /// candidate counts only when the earlier ones are unusable, which takes a closer look.
     fn ready(&self, candidates: &[Candidate], dev: bool) -> Option<(Store, Workenv)> {
+        // Private environments lie beside the ordinary one, which takes a store that can be written to.
+        if store::has_private_slots(self.package) {
+            return None;
+        }
         let system = Candidate {
             path: PathBuf::from(SYSTEM_STORE),
             origin: "the system's store",
@@ -190,12 +196,21 @@ impl Start<'_, '_> {
 
     /// Executes the chosen command. Comes back with the reason why that was not possible.
     fn execute(&self, store: &Store, workenv: &Workenv) -> Result<ExecError, StartError> {
-        let plan = self.with_places(store, &workenv.path, |places| {
+        let private = store.private(self.package, self.file.file());
+        let private = private.map_err(StartError::Store)?;
+        let path = private.as_ref().map_or(&*workenv.path, Private::path);
+        let plan = self.with_places(store, path, |places| {
             plan::application(self.package, self.snapshot, self.choice, places)
         });
-        match exec::replace(&plan.map_err(StartError::Plan)?) {
-            Ok(never) => match never {},
-            Err(error) => Ok(error),
+        let plan = plan.map_err(StartError::Plan)?;
+        private.iter().for_each(Private::hand_over);
+        match private {
+            Some(private) if private.is_temporary() => Ok(exec::supervise(&plan, private)),
+            // Kept until the start has failed.
+            _private => match exec::replace(&plan) {
+                Ok(never) => match never {},
+                Err(error) => Ok(error),
+            },
         }
     }
 

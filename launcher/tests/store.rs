@@ -288,22 +288,116 @@ fn setup_runs_once_and_init_slots_go_away() -> TestResult {
     Ok(())
 }
 
+/// The tree of a private environment, where links are shown with their targets.
+fn private(place: &Place, slots: &[Made]) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let built = package(slots)?;
+    let (_, read) = place.ensure(&built)?;
+    assert!(
+        read > 0
+            || slots
+                .iter()
+                .all(|made| made.slot.lifecycle == Lifecycle::Volatile)
+    );
+    let private = place
+        .open()?
+        .private(&built.package, &built.bytes.as_slice())?;
+    let private = private.ok_or("no private environment")?;
+    let env = format!("envs/{}", built.package.package_id());
+    let tree = tree(private.path())?;
+    drop(private);
+    assert_eq!(place.entries("runs")?, [""; 0]);
+    Ok(tree.iter().map(|line| line.replace(&env, "ENV")).collect())
+}
+
 #[test]
-fn lifecycles_of_later_versions_are_refused() -> TestResult {
-    for lifecycle in [
-        Lifecycle::Startup,
-        Lifecycle::Volatile,
-        Lifecycle::Temporary,
-    ] {
-        let place = Place::new()?;
-        let mut made = plain("s", "s", b"s");
-        made.slot.lifecycle = lifecycle;
-        let error = place.ensure(&package(&[made])?).err();
-        assert!(
-            matches!(error, Some(StoreError::Lifecycle { .. })),
-            "{error:?}"
-        );
-    }
+fn private_slots_lie_beside_above_and_below_others() -> TestResult {
+    let volatile = |mut made: Made| {
+        made.slot.lifecycle = Lifecycle::Volatile;
+        made
+    };
+    let app = || {
+        let items = [
+            dir("app", 0o755),
+            dir("app/lib", 0o755),
+            file("app/lib/x", 0o644, b"x"),
+            support::symlink("app/link", "lib/x"),
+            file("app/main", 0o755, b"main"),
+        ];
+        tar_zst("app", "app", &items, 1)
+    };
+    // Beside: a link to what is a link to a shared slot is that link.
+    let shared = slot_key(&package(&[app()?])?.package.metadata().slots[0]);
+    let found = private(&Place::new()?, &[app()?, volatile(plain("p", "p", b"p"))])?;
+    let link = format!("app -> ../../slots/{shared}/app");
+    assert_eq!(found, [&*link, "p 755 1"]);
+    // Below: real directories on the way, links beside it, and links that lead as they did.
+    let below = volatile(plain("p", "app/lib/new/p", b"p"));
+    let found = private(&Place::new()?, &[app()?, below])?;
+    let expected = [
+        "app/ 755",
+        "app/lib/ 755",
+        "app/lib/new/ 755",
+        "app/lib/new/p 755 1",
+        "app/lib/x -> ../../../../ENV/app/lib/x",
+        "app/link -> lib/x",
+        "app/main -> ../../../ENV/app/main",
+    ];
+    assert_eq!(found, expected);
+    // Above, with a directory that both have.
+    let items = [
+        dir("app", 0o700),
+        file("app/a", 0o644, b"a"),
+        dir("app/plugins", 0o755),
+        file("app/plugins/b", 0o600, b"b"),
+    ];
+    let above = volatile(tar_zst("app", "app", &items, 1)?);
+    let found = private(
+        &Place::new()?,
+        &[
+            above,
+            plain("p", "app/plugins/p", b"p"),
+            plain("q", "app/q/q", b"q"),
+        ],
+    )?;
+    let expected = [
+        "app/ 700",
+        "app/a 644 1",
+        "app/plugins/ 755",
+        "app/plugins/b 600 1",
+        "app/plugins/p -> ../../../../ENV/app/plugins/p",
+        "app/q -> ../../../ENV/app/q",
+    ];
+    assert_eq!(found, expected);
+    // All of it.
+    let items = [
+        dir("a", 0o755),
+        file("a/f", 0o644, b"f"),
+        file("top", 0o644, b"t"),
+    ];
+    let top = volatile(tar_zst("top", ".", &items, 1)?);
+    let found = private(&Place::new()?, &[top.clone(), plain("p", "a/p", b"p")])?;
+    let expected = [
+        "a/ 755",
+        "a/f 644 1",
+        "a/p -> ../../../ENV/a/p",
+        "top 644 1",
+    ];
+    assert_eq!(found, expected);
+    // Nothing but private slots, one in the other.
+    let inner = volatile(plain("p", "a/p", b"p"));
+    let found = private(&Place::new()?, &[inner, top])?;
+    assert_eq!(found, ["a/ 755", "a/f 644 1", "a/p 755 1", "top 644 1"]);
+    Ok(())
+}
+
+#[test]
+fn packages_without_private_slots_have_no_private_environment() -> TestResult {
+    let place = Place::new()?;
+    let built = package(&[runtime()?])?;
+    place.ensure(&built)?;
+    let source = built.bytes.as_slice();
+    assert!(place.open()?.private(&built.package, &source)?.is_none());
+    assert_eq!(place.entries("runs")?, [""; 0]);
     Ok(())
 }
 

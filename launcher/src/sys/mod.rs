@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod arena;
+pub mod child;
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use core::ptr;
@@ -167,6 +168,11 @@ pub fn exec(program: &CStr, argv: &[impl AsRef<CStr>], envp: &[impl AsRef<CStr>]
     let envp = pointers(envp);
     // SAFETY: three NUL-terminated strings or null-terminated vectors of such, which outlive the call.
     unsafe { execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    last_error()
+}
+
+/// Why the last call into the C library failed.
+fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
 
