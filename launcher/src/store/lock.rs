@@ -74,13 +74,9 @@ impl Lock {
         Ok(Some(Lock { file }))
     }
 
-    /// The lock as a descriptor whose number is at least `first`, where the process may have so many: for programs that
-    /// inherit it.
+    /// The lock as a descriptor whose number is at least `first`: for programs that inherit it.
     pub(crate) fn into_descriptor(self, first: i32) -> Result<OwnedFd, Errno> {
-        match rustix::io::fcntl_dupfd_cloexec(&self.file, first) {
-            Err(Errno::INVAL | Errno::MFILE) => Ok(self.file),
-            other => other,
-        }
+        rustix::io::fcntl_dupfd_cloexec(&self.file, first)
     }
 }
 
