@@ -15,7 +15,7 @@
 
 use core::ffi::c_int;
 
-use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, getsid, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use super::{ExecError, Status, unix};
 use crate::plan::ExecPlan;
@@ -72,7 +72,7 @@ impl Supervisor {
     fn new(application: Pid) -> Supervisor {
         Supervisor {
             application,
-            is_leader: getsid(None).is_ok_and(|session| session == getpid()),
+            is_leader: child::leads_session(),
             is_stopped: false,
             has_slept: false,
         }

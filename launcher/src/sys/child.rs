@@ -18,6 +18,7 @@ unsafe extern "C" {
     fn fork() -> c_int;
     fn getpid() -> c_int;
     fn getppid() -> c_int;
+    fn getsid(pid: c_int) -> c_int;
     fn kill(pid: c_int, number: c_int) -> c_int;
     fn pipe2(ends: *mut [c_int; 2], flags: c_int) -> c_int;
     fn prctl(option: c_int, ...) -> c_int;
@@ -211,6 +212,12 @@ fn die_with(parent: c_int) {
             exit(127);
         }
     }
+}
+
+/// Whether this process began its session. In a container the session may be one from outside, which has the number 0.
+pub fn leads_session() -> bool {
+    // SAFETY: only asks.
+    unsafe { getsid(0) == getpid() }
 }
 
 /// Closes every descriptor but two. While the application runs, whoever waits for the end of a pipe must not wait for
