@@ -140,18 +140,20 @@ fn the_application_is_a_child_in_the_same_group() {
         launcher.pid()
     )));
     assert!(status.contains("\nThreads:\t1\n"), "{status}");
-    // Nothing but the lock and the directory that it will remove from.
-    let open = must(fs::read_dir(format!("/proc/{}/fd", launcher.pid())));
-    let open: Vec<_> = open
-        .flatten()
-        .filter_map(|entry| fs::read_link(entry.path()).ok())
-        .collect();
-    assert!(
-        open.iter()
-            .all(|path| path.to_string_lossy().contains("/runs")),
-        "{open:?}"
+    until(
+        "nothing open but the lock and the directory that it lies in",
+        || {
+            let open = must(fs::read_dir(format!("/proc/{}/fd", launcher.pid())));
+            let open = open
+                .flatten()
+                .filter_map(|entry| fs::read_link(entry.path()).ok());
+            let open: Vec<_> = open.collect();
+            open.len() == 2
+                && open
+                    .iter()
+                    .all(|path| path.to_string_lossy().contains("/runs"))
+        },
     );
-    assert_eq!(open.len(), 2);
     send(&place, launcher.pid(), 10, &["99"]);
     assert_eq!(launcher.end(), ("10 -1 99\n".to_owned(), Some(7)));
     assert_eq!(place.stored("runs"), [""; 0]);
