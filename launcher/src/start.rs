@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use psp_format::VerifiedPackage;
+use rustix::io::Errno;
 
 use crate::env_vars::FLAVOR_DEV;
 use crate::exec::{self, ExecError};
@@ -196,8 +197,17 @@ impl Start<'_, '_> {
 
     /// Executes the chosen command. Comes back with the reason why that was not possible.
     fn execute(&self, store: &Store, workenv: &Workenv) -> Result<ExecError, StartError> {
-        let private = store.private(self.package, self.file.file());
-        let private = private.map_err(StartError::Store)?;
+        let private = match store.private(self.package, self.file.file()) {
+            // What it is made of is gone from the cache: a reason to look at everything, as it is when the program is.
+            Err(StoreError::System {
+                errno: Errno::NOENT | Errno::NOTDIR,
+                ..
+            }) => {
+                let program = workenv.path.clone();
+                return Ok(ExecError::Missing { program });
+            }
+            other => other.map_err(StartError::Store)?,
+        };
         let path = private.as_ref().map_or(&*workenv.path, Private::path);
         let plan = self.with_places(store, path, |places| {
             plan::application(self.package, self.snapshot, self.choice, places)

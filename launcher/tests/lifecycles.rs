@@ -229,6 +229,40 @@ fn a_failed_start_leaves_no_private_files() {
 }
 
 #[test]
+fn what_a_cleaner_removes_comes_back() {
+    let place = Place::default();
+    let files = [
+        ("x", &b"x"[..], Lifecycle::Temporary),
+        ("data", b"data", Lifecycle::Cached),
+    ];
+    let app = script(r#"cat "$FLAVOR_WORKENV/x" "$FLAVOR_WORKENV/data""#);
+    let package = place.living("p.psp", &app, &files, |_| {});
+    let store = place.path("home/.cache/flavor");
+    assert_eq!(text(&place.run::<&str>(&package, &[])), "xdata");
+    let env = store.join("envs").join(&place.stored("ready")[0]);
+    for gone in [
+        &env,
+        &env.join("bin"),
+        &store.join("runs"),
+        &store.join("slots"),
+    ] {
+        let stat = must(fs::symlink_metadata(gone));
+        must(if stat.is_symlink() {
+            fs::remove_file(gone)
+        } else {
+            fs::remove_dir_all(gone)
+        });
+        assert_eq!(
+            text(&place.run::<&str>(&package, &[])),
+            "xdata",
+            "{}",
+            gone.display()
+        );
+        assert_eq!(place.stored("runs"), [""; 0]);
+    }
+}
+
+#[test]
 fn private_files_are_verified_at_each_start() {
     let place = Place::default();
     let files = [("x", &b"the content of x"[..], Lifecycle::Temporary)];
