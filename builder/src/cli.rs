@@ -91,6 +91,9 @@ pub enum Verb {
     /// Verifies a package with this program and starts it, ignoring the launcher inside
     #[command(before_help = "Example:\n  flavor run app.psp --require-trusted -- --port 8080")]
     Run(RunArgs),
+    /// Makes a link for each named command of a package
+    #[command(before_help = "Example:\n  flavor link dist/app.psp ~/.local/bin")]
+    Link(LinkArgs),
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
@@ -252,6 +255,23 @@ pub struct RunArgs {
     pub args: Vec<OsString>,
 }
 
+/// `flavor link`
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// The package, which is verified; the links hold its absolute path
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// The directory for the links, made when it is not there
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// Replaces links that lead elsewhere; never a file or directory
+    #[arg(long)]
+    pub force: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
 /// `flavor keygen`
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
@@ -308,6 +328,7 @@ impl Verb {
             Verb::Inspect(args) => args.reporting.json,
             Verb::Extract(args) => args.into.reporting.json,
             Verb::ExtractAll(args) => args.into.reporting.json,
+            Verb::Link(args) => args.reporting.json,
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
             Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,

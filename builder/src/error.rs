@@ -94,6 +94,12 @@ pub enum Error {
         /// What to do.
         help: &'static str,
     },
+    /// There is nothing to be linked.
+    #[error("{} has no named commands, only the default one", shown(.path))]
+    NoCommands {
+        /// The package.
+        path: PathBuf,
+    },
     /// The name of a pair of keys is no plain file name.
     #[error("{} cannot name a pair of keys", escape(.name))]
     BadKeyName {
@@ -157,6 +163,9 @@ impl Error {
                 }
             }
             Error::Exists { help, .. } => (*help).into(),
+            Error::NoCommands { .. } => {
+                "link the package itself, under any name: `ln -s`".into()
+            }
             Error::BadKeyName { .. } => "give a file name without a directory".into(),
             Error::Write { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

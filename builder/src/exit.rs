@@ -154,6 +154,7 @@ pub fn of(error: &Error) -> Code {
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
+        | Error::NoCommands { .. }
         | Error::BadKeyName { .. } => Code::Usage,
         Error::Key(error) => match error {
             KeyError::Read { .. } => Code::Environment,

@@ -33,6 +33,7 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
             "flavor-extract.1",
             "flavor-extract-all.1",
             "flavor-run.1",
+            "flavor-link.1",
             "flavor-keygen.1",
             "flavor-sign.1",
             "flavor-completions.1",

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use psp_format::VerifiedPackage;
+use rustix::io::Errno;
 
 use crate::ask::{self, AskError};
 use crate::env_vars::FLAVOR_DEV;
@@ -18,7 +19,9 @@ use crate::plan::{self, Choice, Places, PlanError, Snapshot};
 use crate::policy::{self, Facts, Refusal};
 use crate::report::Progress;
 use crate::source::{PackageFile, SourceError, read_package};
-use crate::store::{BootId, Candidate, HookError, Hooks, Store, StoreError, Workenv, find_ready};
+use crate::store::{
+    self, BootId, Candidate, HookError, Hooks, Private, Store, StoreError, Workenv, find_ready,
+};
 use crate::sys::{self, Process};
 
 /// Filled when an image is built or a package is installed for everybody; looked at and never written.
@@ -200,6 +203,10 @@ impl Start<'_, '_> {
     /// The package's files, where they are known to be ready: in the system's store, or in the first candidate. A later
     /// candidate counts only when the earlier ones are unusable, which takes a closer look.
     fn ready(&self, candidates: &[Candidate], dev: bool) -> Option<(Store, Workenv)> {
+        // Private environments lie beside the ordinary one, which takes a store that can be written to.
+        if store::has_private_slots(self.package) {
+            return None;
+        }
         let system = Candidate {
             path: PathBuf::from(SYSTEM_STORE),
             origin: "the system's store",
@@ -212,12 +219,30 @@ impl Start<'_, '_> {
 
     /// Executes the chosen command. Comes back with the reason why that was not possible.
     fn execute(&self, store: &Store, workenv: &Workenv) -> Result<ExecError, StartError> {
-        let plan = self.with_places(store, &workenv.path, |places| {
+        let private = match store.private(self.package, self.file.file()) {
+            // What it is made of is gone from the cache: a reason to look at everything, as it is when the program is.
+            Err(StoreError::System {
+                errno: Errno::NOENT | Errno::NOTDIR,
+                ..
+            }) => {
+                let program = workenv.path.clone();
+                return Ok(ExecError::Missing { program });
+            }
+            other => other.map_err(StartError::Store)?,
+        };
+        let path = private.as_ref().map_or(&*workenv.path, Private::path);
+        let plan = self.with_places(store, path, |places| {
             plan::application(self.package, self.snapshot, self.choice, places)
         });
-        match exec::replace(&plan.map_err(StartError::Plan)?) {
-            Ok(never) => match never {},
-            Err(error) => Ok(error),
+        let plan = plan.map_err(StartError::Plan)?;
+        private.iter().for_each(Private::hand_over);
+        match private {
+            Some(private) if private.is_temporary() => Ok(exec::supervise(&plan, private)),
+            // Kept until the start has failed.
+            _private => match exec::replace(&plan) {
+                Ok(never) => match never {},
+                Err(error) => Ok(error),
+            },
         }
     }
 

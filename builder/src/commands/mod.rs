@@ -5,6 +5,7 @@ mod completions;
 mod extract;
 mod inspect;
 mod keygen;
+mod link;
 mod man;
 mod pack;
 mod run;
@@ -46,6 +47,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Extract(args) => extract::one(&args, printer).map(done),
         Verb::ExtractAll(args) => extract::all(&args, printer).map(done),
         Verb::Run(args) => run::run(&args, printer),
+        Verb::Link(args) => link::link(&args, printer).map(done),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),

@@ -189,7 +189,7 @@ fn file_mode(mode: u32, writable: bool) -> u32 {
 }
 
 /// Times with this modification time; the access time stays.
-fn times(mtime: u64) -> Timestamps {
+pub(crate) fn times(mtime: u64) -> Timestamps {
     let omit = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_OMIT,

@@ -3,7 +3,6 @@
 use core::fmt;
 use std::path::PathBuf;
 
-use psp_format::metadata::Lifecycle;
 use rustix::io::Errno;
 
 use crate::extract::ExtractError;
@@ -22,13 +21,6 @@ pub enum StoreError {
         free: u64,
         /// Bytes that are missing.
         needed: u64,
-    },
-    /// A slot with a lifecycle that this launcher does not start.
-    Lifecycle {
-        /// Id of the slot.
-        slot: String,
-        /// The lifecycle.
-        lifecycle: Lifecycle,
     },
     /// A slot cannot be extracted.
     Extract(ExtractError),
@@ -110,7 +102,6 @@ impl StoreError {
             StoreError::NoSpace { .. } => {
                 "free some space, or set FLAVOR_CACHE to a directory on another file system"
             }
-            StoreError::Lifecycle { .. } => "start this package with a newer version of flavor",
             StoreError::Extract(error) => error.help(),
             StoreError::System { errno, .. } => match *errno {
                 Errno::NOSPC | Errno::DQUOT => {
@@ -141,12 +132,6 @@ impl fmt::Display for StoreError {
             StoreError::NoSpace { path, free, needed } => {
                 write!(f, "{path:?} has {free} bytes free, {needed} are needed")
             }
-            StoreError::Lifecycle { slot, lifecycle } => write!(
-                f,
-                "slot {}: lifecycle {} is not known to this launcher",
-                slot.escape_debug(),
-                lifecycle.name()
-            ),
             StoreError::Extract(error) => error.fmt(f),
             StoreError::System {
                 step,

@@ -19,7 +19,7 @@ const QUIET_STEPS: u32 = 50;
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: OwnedFd,
+    file: OwnedFd,
 }
 
 impl Lock {
@@ -71,7 +71,12 @@ impl Lock {
         if rustix::fs::fstat(&file)?.st_nlink == 0 {
             return Ok(None);
         }
-        Ok(Some(Lock { _file: file }))
+        Ok(Some(Lock { file }))
+    }
+
+    /// The lock as a descriptor whose number is at least `first`: for programs that inherit it.
+    pub(crate) fn into_descriptor(self, first: i32) -> Result<OwnedFd, Errno> {
+        rustix::io::fcntl_dupfd_cloexec(&self.file, first)
     }
 }
 

@@ -7,10 +7,12 @@
 //!
 //! [`layout`] says what lies where.
 
+mod config;
 mod error;
 mod health;
 mod layout;
 mod lock;
+mod private;
 mod probe;
 mod publish;
 mod record;
@@ -26,11 +28,15 @@ pub use self::error::{Reason, Rejected, StoreError};
 pub(crate) use self::layout::hex;
 pub use self::layout::slot_key;
 use self::layout::{Arrangement, Directories, env_name, join};
+pub use self::private::{Private, has_private_slots};
 pub use self::record::{BootId, Record};
 pub(crate) use self::remove::names;
 pub use self::remove::remove_tree;
 use crate::at;
 use crate::extract::ReadAt;
+
+/// Where the private environments lie.
+const RUNS: &str = "runs";
 
 /// A directory that may become the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +121,7 @@ impl Store {
         Store::open_with(candidates, &|_| needed)
     }
 
-    /// As [`Store::open`], with room for what is missing of the package.
+    /// As [`Store::open`], with room for what is missing of the package and what a start adds.
     ///
     /// # Errors
     ///
@@ -124,7 +130,15 @@ impl Store {
         candidates: &[Candidate],
         package: &VerifiedPackage,
     ) -> Result<Store, StoreError> {
-        Store::open_with(candidates, &|store| store.missing(package))
+        let fresh = package
+            .slots()
+            .filter(|(slot, _)| layout::is_private(slot))
+            .fold(0_u64, |sum, (slot, _)| {
+                sum.saturating_add(slot.original_size)
+            });
+        Store::open_with(candidates, &|store| {
+            store.missing(package).saturating_add(fresh)
+        })
     }
 
     fn open_with(
@@ -219,9 +233,7 @@ impl Store {
 
     /// Bytes of content that have to be extracted for a package. Files in it that are damaged do not count.
     pub fn missing(&self, package: &VerifiedPackage) -> u64 {
-        let Ok(slots) = Arrangement::of(package, self.dev) else {
-            return 0;
-        };
+        let slots = Arrangement::of(package, self.dev);
         let is_there = |name: &str| at::look(self.root.as_fd(), name.as_bytes()).is_ok();
         let mut missing = 0_u64;
         for (slot, key) in &slots.shared {

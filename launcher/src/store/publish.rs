@@ -18,10 +18,10 @@ use super::layout::{
     Arrangement, Directories, env_name, hex, is_crowded, join, link_target, lock_of,
 };
 use super::lock::Lock;
-use super::probe;
 use super::record::{self, BootId};
 use super::remove::{names, remove_tree};
 use super::{Hooks, Store, Workenv};
+use super::{config, private, probe};
 use crate::at;
 use crate::extract::{self, Listing, Options, ReadAt, Tree};
 
@@ -39,10 +39,11 @@ pub(crate) fn ensure(
     hooks: &dyn Hooks,
     again: bool,
 ) -> Result<Workenv, StoreError> {
-    let slots = Arrangement::of(package, store.dev)?;
+    let slots = Arrangement::of(package, store.dev);
     let name = env_name(package, store.dev);
     let directories = Directories::open(store.root.as_fd(), store.uid)
         .map_err(|(name, errno)| store.failed("open", name, errno))?;
+    private::sweep(directories.runs.as_fd());
     let told = Cell::new(false);
     let waiting = || {
         if !told.replace(true) {
@@ -81,7 +82,7 @@ impl Store {
     /// A system call that failed. One copy: there are many.
     #[cold]
     #[inline(never)]
-    fn failed(&self, step: &'static str, name: &str, errno: Errno) -> StoreError {
+    pub(crate) fn failed(&self, step: &'static str, name: &str, errno: Errno) -> StoreError {
         StoreError::System {
             step,
             name: name.to_owned(),
@@ -259,8 +260,11 @@ impl Publisher<'_> {
             .map_err(|errno| self.store.failed("remove", done, errno))?;
         let staged = self.stage(self.name)?;
         for slot in &slots.own {
-            let listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
-            self.write(&listing.to_file(), envs, &self.list_name(slot))?;
+            self.own(slot, &staged)?;
+            if slot.lifecycle == Lifecycle::Config {
+                config::carry_over(self.directories, self.package, self.name, slot, &staged)
+                    .map_err(|errno| self.store.failed("carry over", &slot.target, errno))?;
+            }
         }
         let mut init = Vec::new();
         for slot in &slots.init {
@@ -272,6 +276,9 @@ impl Publisher<'_> {
         if !self.package.metadata().setup.is_empty() {
             if self.hooks.setup(&self.store.env_path(self.name)).is_err() {
                 let _ = remove_tree(envs.as_fd(), self.name.as_bytes());
+                for slot in &slots.own {
+                    let _ = remove_tree(envs.as_fd(), self.list_name(slot).as_bytes());
+                }
                 return Err(StoreError::Setup);
             }
             for (slot, listing) in slots.init.iter().zip(&init) {
@@ -338,16 +345,33 @@ impl Publisher<'_> {
                 continue;
             }
             let staged = self.stage(self.name)?;
-            let listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
+            let listing = self.own(slot, &staged)?;
             repair(live.as_fd(), staged.as_fd(), &listing)
                 .map_err(|errno| self.store.failed("repair", &slot.target, errno))?;
-            self.write(&listing.to_file(), envs, &list)?;
             let _ = remove_tree(self.directories.staging.as_fd(), self.name.as_bytes());
         }
         Ok(())
     }
 
+    /// Extracts a slot of the environment itself, and writes its list.
+    fn own(&self, slot: &Slot, staged: &OwnedFd) -> Result<Listing, StoreError> {
+        let mut listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
+        if slot.lifecycle == Lifecycle::Config {
+            listing = config::with_times(slot, listing, staged.as_fd())
+                .map_err(|errno| self.store.failed("set the time of", &slot.target, errno))?;
+        }
+        self.write(
+            &listing.to_file(),
+            &self.directories.envs,
+            &self.list_name(slot),
+        )?;
+        Ok(listing)
+    }
+
     fn list_name(&self, slot: &Slot) -> String {
+        if slot.lifecycle == Lifecycle::Config {
+            return config::list_name(self.name, slot);
+        }
         join(&[self.name, ".", &slot.slot.to_string(), ".list"])
     }
 
@@ -394,7 +418,7 @@ fn link(tree: &mut Tree<'_>, slot: &Slot, key: &Digest) -> Result<(), Errno> {
     at::symlink(&target, at, name)
 }
 
-fn read_list(directory: &OwnedFd, name: &str) -> Option<Listing> {
+pub(crate) fn read_list(directory: &OwnedFd, name: &str) -> Option<Listing> {
     let file = at::open_file(directory.as_fd(), name.as_bytes()).ok()?;
     let size = usize::try_from(rustix::fs::fstat(&file).ok()?.st_size).ok()?;
     if size > MAX_LIST {

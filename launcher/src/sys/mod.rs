@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod arena;
+pub mod child;
 mod helper;
 pub(crate) mod memory;
 mod threads;
@@ -173,6 +174,11 @@ pub fn exec(program: &CStr, argv: &[impl AsRef<CStr>], envp: &[impl AsRef<CStr>]
     let envp = pointers(envp);
     // SAFETY: three NUL-terminated strings or null-terminated vectors of such, which outlive the call.
     unsafe { execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    last_error()
+}
+
+/// Why the last call into the C library failed.
+fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
 
