@@ -36,8 +36,8 @@ pub(crate) use self::listing::of_file;
 pub use self::listing::{Entries, Listing};
 pub(crate) use self::source::read_exact;
 pub use self::source::{ReadAt, digest};
-pub(crate) use self::tree::Tree;
 use self::tree::{SingleFile, Umask, Writer};
+pub(crate) use self::tree::{Tree, directory_mode, file_mode};
 
 pub(crate) use self::walk::Visitor;
 use self::walk::Walk;

@@ -7,6 +7,8 @@
 //!
 //! [`layout`] says what lies where.
 
+pub mod admin;
+mod compare;
 mod error;
 mod health;
 mod layout;
@@ -15,6 +17,8 @@ mod probe;
 mod publish;
 mod record;
 mod remove;
+mod sweep;
+mod usage;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -22,11 +26,14 @@ use std::path::{Path, PathBuf};
 use psp_format::VerifiedPackage;
 use rustix::fs::Stat;
 
+pub use self::compare::{Comparison, Difference, What};
 pub use self::error::{Reason, Rejected, StoreError};
 pub use self::layout::slot_key;
 use self::layout::{Arrangement, Directories, env_name, hex, join};
 pub use self::record::{BootId, Record};
 pub use self::remove::remove_tree;
+pub use self::sweep::Rule;
+pub(crate) use self::sweep::now;
 use crate::at;
 use crate::extract::ReadAt;
 
@@ -77,7 +84,8 @@ pub struct Store {
 }
 
 /// The first candidate in which the package is ready, for the boot `boot`. Nothing is made or checked beyond what makes
-/// the answer safe to believe: six system calls where the first candidate has it.
+/// the answer safe to believe: seven system calls where the first candidate has it, and once a day one more, which sets
+/// the time of the record.
 ///
 /// The candidates may begin with stores that this user cannot write to, such as a system-wide one.
 pub fn find_ready(
@@ -242,7 +250,11 @@ impl Store {
         };
         let mut head = [0; record::HEAD_SIZE];
         let read = rustix::io::read(&file, &mut head).unwrap_or(0);
-        record::is_of_boot(head.get(..read).unwrap_or_default(), boot)
+        let is_ready = record::is_of_boot(head.get(..read).unwrap_or_default(), boot);
+        if is_ready {
+            sweep::touch(&file, self.uid);
+        }
+        is_ready
     }
 
     /// Whether nobody else can have written into the store. Where others cannot even enter it, there is nothing to ask.
