@@ -182,10 +182,8 @@ fn an_upgrade_unpacks_the_application_only() {
     let list: serde_json::Value =
         serde_json::from_slice(&demo.cache(&["list", "--json"]).stdout).unwrap();
     assert!(list["saved"].as_u64().unwrap() >= RUNTIME as u64);
-    assert_eq!(
-        list["total"].as_u64().unwrap() / 4096,
-        (first + second - 4096) / 4096
-    );
+    let total = list["total"].as_u64().unwrap();
+    assert!(total.abs_diff(first + second) < 64 << 10, "{total}");
 }
 
 #[test]
@@ -381,6 +379,7 @@ fn names_ids_and_packages_are_told_apart() {
     let (one, two) = (demo.pack("1", "echo 1"), demo.pack("2", "echo 2"));
     demo.start(&one);
     demo.start(&two);
+    demo.age(1);
     let ids = text(&demo.cache(&["list", "--quiet"]).stdout).into_owned();
     let ids: Vec<&str> = ids.lines().collect();
     assert_eq!(ids.len(), 2);
@@ -456,7 +455,10 @@ fn caches_of_others_are_refused() {
             .unwrap();
         assert_eq!(refused.status.code(), Some(3));
         let message = text(&refused.stderr).into_owned();
-        assert!(message.contains("ermission denied\nhelp: "), "{message}");
+        assert!(
+            message.contains("ermission denied") && message.contains("\nhelp: "),
+            "{message}"
+        );
     }
     assert_eq!(demo.versions(), ["1"]);
 }

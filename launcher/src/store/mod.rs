@@ -5,7 +5,8 @@
 //! extracted into a staging area and published by a rename, and the record that says "ready" is written last. Whoever is
 //! killed in between leaves something in the staging area that the next one removes.
 //!
-//! [`layout`] says what lies where.
+//! What nobody needs any more is removed by [`sweep`], which asks [`usage`] who uses what; [`admin`] and [`compare`] are for
+//! `flavor cache`. [`layout`] says what lies where.
 
 pub mod admin;
 mod compare;

@@ -93,11 +93,13 @@ impl Rule {
 impl Found {
     /// Whether both are versions of one package: of the same name and signer.
     pub(crate) fn is_version_of(&self, other: &Found) -> bool {
-        let about = |found: &Found| {
-            let record = found.record.clone()?;
-            Some((record.name, record.signer, found.name.ends_with("-dev")))
-        };
-        self.record.is_some() && about(self) == about(other)
+        let is_dev = |found: &Found| found.name.ends_with("-dev");
+        match (&self.record, &other.record) {
+            (Some(one), Some(two)) => {
+                one.name == two.name && one.signer == two.signer && is_dev(self) == is_dev(other)
+            }
+            _ => false,
+        }
     }
 
     fn is_newer(&self, than: &Found) -> bool {
@@ -178,45 +180,38 @@ pub(crate) fn remove(
         swept.busy = true;
         return Ok(swept);
     };
-    let (ready, staging) = (directories.ready.as_fd(), directories.staging.as_fd());
-    let all = found(ready);
-    let mut claimed = Vec::new();
-    for one in all.iter().filter(|one| is_due(one, &all)) {
-        let stage = join(&[&one.name, ".gone"]);
-        if remove_tree(staging, stage.as_bytes()).is_ok()
-            && at::rename(ready, one.name.as_bytes(), staging, stage.as_bytes()).is_ok()
-        {
-            claimed.push((one, stage));
-        }
-    }
+    let all = found(directories.ready.as_fd());
+    let claimed: Vec<&Found> = all
+        .iter()
+        .filter(|one| is_due(one, &all) && claim(directories, one))
+        .collect();
     let usage = Usage::look(store);
     swept.busy = usage.starting;
     swept.unknown = usage.unknown;
     let is_blocked = usage.starting || usage.unknown;
-    let mut released: Vec<&str> = Vec::new();
-    for (one, stage) in &claimed {
+    let (mut kept, mut released) = (all.clone(), Vec::new());
+    for one in claimed {
         let users = usage.users(one, &all);
-        // A start that was quicker has left its mark on the record.
-        let mut again = (*one).clone();
-        again.used = at::look(staging, stage.as_bytes()).map_or(u64::MAX, |stat| used(&stat, one));
-        if is_blocked || !users.is_empty() || !is_due(&again, &all) {
-            // Where that fails, the next start looks at the environment again.
-            let _ = at::rename(staging, stage.as_bytes(), ready, one.name.as_bytes());
+        if is_blocked || !users.is_empty() || !is_due(&looked_at_again(directories, one), &all) {
+            put_back(directories, one);
             if !users.is_empty() {
                 swept.used.push((one.name.clone(), users));
             }
             continue;
         }
-        released.push(&one.name);
+        kept.retain(|other| other.name != one.name);
+        released.push(one.name.as_str());
         released.extend(one.slots());
         swept.environments.push(one.name.clone());
     }
     if is_blocked {
         return Ok(swept);
     }
-    let is_kept = |one: &&Found| !swept.environments.contains(&one.name);
-    let kept: Vec<Found> = all.iter().filter(is_kept).cloned().collect();
-    let mut staged: Vec<String> = Vec::new();
+    let mut staged: Vec<String> = swept
+        .environments
+        .iter()
+        .map(|name| claimed_name(name))
+        .collect();
     let (slots, envs) = (directories.slots.as_fd(), directories.envs.as_fd());
     for orphan in orphans(slots, envs, &kept, &released, orphaned_since) {
         if !usage.has(&orphan.key)
@@ -226,17 +221,52 @@ pub(crate) fn remove(
             swept.paths.push(orphan.path());
         }
     }
-    let records = swept.environments.iter();
-    staged.extend(records.map(|name| join(&[name, ".gone"])));
+    // What is in the staging area is nobody's any more.
     drop(gc);
     for name in &staged {
-        // What is left is removed by the next first start.
-        let _ = remove_tree(staging, name.as_bytes());
-        if let Some(lock) = lock_of(name.as_bytes()) {
-            remove_lock(directories, lock);
-        }
+        discard(directories, name);
     }
     Ok(swept)
+}
+
+/// The name of a record in the staging area, while it is looked at whether the environment is in use.
+fn claimed_name(name: &str) -> String {
+    join(&[name, ".gone"])
+}
+
+/// Takes the record of an environment away, so that no start finds it. Returns whether that was possible.
+fn claim(directories: &Directories, one: &Found) -> bool {
+    let (ready, staging) = (directories.ready.as_fd(), directories.staging.as_fd());
+    let stage = claimed_name(&one.name);
+    remove_tree(staging, stage.as_bytes()).is_ok()
+        && at::rename(ready, one.name.as_bytes(), staging, stage.as_bytes()).is_ok()
+}
+
+/// A claimed environment as it is now: a start that was quicker has left its mark on the record.
+fn looked_at_again(directories: &Directories, one: &Found) -> Found {
+    let mut again = one.clone();
+    let stat = at::look(
+        directories.staging.as_fd(),
+        claimed_name(&one.name).as_bytes(),
+    );
+    again.used = stat.map_or(u64::MAX, |stat| used(&stat, one));
+    again
+}
+
+/// Gives a claimed environment its record back. Where that fails, the next start looks at the environment again.
+fn put_back(directories: &Directories, one: &Found) {
+    let (ready, staging) = (directories.ready.as_fd(), directories.staging.as_fd());
+    let stage = claimed_name(&one.name);
+    let _ = at::rename(staging, stage.as_bytes(), ready, one.name.as_bytes());
+}
+
+/// Removes something from the staging area, and the lock that its name had. What is left is removed by the next first
+/// start.
+fn discard(directories: &Directories, staged: &str) {
+    let _ = remove_tree(directories.staging.as_fd(), staged.as_bytes());
+    if let Some(lock) = lock_of(staged.as_bytes()) {
+        remove_lock(directories, lock);
+    }
 }
 
 /// Removes the file of a lock that nobody holds. Whoever waits for it sees that it is gone, and makes a new one.
