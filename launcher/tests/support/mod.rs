@@ -7,6 +7,8 @@
     reason = "each test file uses a part of it"
 )]
 
+pub mod place;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
