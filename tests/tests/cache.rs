@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use psp_testkit::project::{Project, flavor, need, text};
@@ -268,6 +269,25 @@ fn what_runs_stays() {
     assert!(left < 64 << 10, "{left} bytes are left");
 }
 
+/// Starts 30 packages at once, all of which must succeed.
+fn thirty_starts(demo: &Versions, packages: &[PathBuf]) {
+    let starting: Vec<Child> = (0..30)
+        .map(|nth| {
+            let mut start = demo.project.start(&packages[nth % packages.len()]);
+            let piped = start.stdout(Stdio::piped()).stderr(Stdio::piped());
+            piped.spawn().unwrap()
+        })
+        .collect();
+    for start in starting {
+        let output = start.wait_with_output().unwrap();
+        let (said, wrong) = (text(&output.stdout), text(&output.stderr));
+        assert!(
+            output.status.success() && said == "good\n",
+            "{said} {wrong}"
+        );
+    }
+}
+
 #[test]
 fn packages_start_while_everything_is_removed() {
     let demo = Versions::with_runtime(1 << 10);
@@ -275,37 +295,34 @@ fn packages_start_while_everything_is_removed() {
     let shell = b"\"$FLAVOR_WORKENV/rt/sh\" -c 'echo good'\n";
     demo.project.file("app/next", 0o644, shell);
     let packages = ["1", "2"].map(|version| demo.pack(version, ". \"$FLAVOR_WORKENV/app/next\""));
-    let (mut removed, mut busy, mut started) = (0, 0, 0);
-    while started < 90 {
-        std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..30)
-                .map(|nth| {
-                    let (demo, package) = (&demo, &packages[nth % 2]);
-                    scope.spawn(move || demo.project.start(package).output().unwrap())
-                })
-                .collect();
-            while starts.iter().any(|start| !start.is_finished()) {
-                let output = demo.cache(&["prune", "--all", "--json"]);
-                let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-                match output.status.code() {
-                    Some(0) => removed += said["removed"].as_array().unwrap().len(),
-                    // Nothing yet, or a start at every moment.
-                    Some(1) => busy += 1,
-                    _ => panic!("{said}"),
+    let (started, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (mut removed, mut busy) = (0, 0);
+    let end = Instant::now() + Duration::from_secs(200);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for wave in 0_u64.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
                 }
-            }
-            for start in starts {
-                let output = start.join().unwrap();
-                let (said, wrong) = (text(&output.stdout), text(&output.stderr));
-                assert!(
-                    output.status.success() && said == "good\n",
-                    "{said} {wrong}"
-                );
-                started += 1;
+                thirty_starts(&demo, &packages);
+                started.fetch_add(30, Ordering::Relaxed);
+                // What removes gets its turn at another moment each time.
+                std::thread::sleep(Duration::from_millis(wave * 37 % 200));
             }
         });
-    }
-    assert!(removed >= 2, "{removed} removed, {busy} times busy");
+        while (removed < 4 || started.load(Ordering::Relaxed) < 90) && Instant::now() < end {
+            let output = demo.cache(&["prune", "--all", "--json"]);
+            let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            match output.status.code() {
+                Some(0) => removed += said["removed"].as_array().unwrap().len(),
+                // Nothing yet, or a start at every moment.
+                Some(1) => busy += 1,
+                _ => panic!("{said}"),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(removed >= 4, "{removed} removed, {busy} times busy");
     for package in &packages {
         demo.start(package);
         let same = demo.cache(&["verify", package.to_str().unwrap()]);

@@ -249,9 +249,15 @@ impl Store {
         let started = Instant::now();
         let mut is_told = false;
         loop {
-            let swept = sweep::remove(self, &directories, &is_due, which.orphaned_since())
-                .map_err(|errno| self.failed("lock", sweep::GC, errno))?;
-            if swept.busy && started.elapsed() < patience {
+            let is_patient = started.elapsed() < patience;
+            // Seen before the records are taken away, so that starts are not held up for nothing.
+            let is_busy = is_patient && Usage::look(self).starting;
+            let mut swept = sweep::Swept::default();
+            if !is_busy {
+                swept = sweep::remove(self, &directories, &is_due, which.orphaned_since())
+                    .map_err(|errno| self.failed("lock", sweep::GC, errno))?;
+            }
+            if is_busy || swept.busy && is_patient {
                 if !is_told && started.elapsed() >= QUIET {
                     waiting();
                     is_told = true;
