@@ -388,6 +388,23 @@ fn names_ids_and_packages_are_told_apart() {
     let ids = text(&demo.cache(&["list", "--quiet"]).stdout).into_owned();
     let ids: Vec<&str> = ids.lines().collect();
     assert_eq!(ids.len(), 2);
+    let list = text(&demo.cache(&["list"]).stdout).into_owned();
+    let columns: Vec<&str> = list.lines().next().unwrap().split("  ").collect();
+    let columns: Vec<&str> = columns.iter().map(|name| name.trim()).collect();
+    let columns: Vec<&str> = columns
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert_eq!(
+        columns,
+        [
+            "NAME", "VERSION", "SIZE", "LAST USE", "IN USE", "OWNER", "SIGNER", "ID"
+        ]
+    );
+    let second = list.lines().nth(1).unwrap();
+    for part in ["demo", "2", "MiB", "yesterday", "no", &ids[0][..12]] {
+        assert!(second.contains(part), "{list}");
+    }
     let info = demo.cache(&["info", &ids[0][..12]]);
     assert!(text(&info.stdout).contains(ids[0]) && !text(&info.stdout).contains(ids[1]));
     let both = demo.cache(&["info", "demo", "--json"]);

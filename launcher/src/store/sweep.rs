@@ -37,6 +37,12 @@ pub(crate) const KEPT: usize = 2;
 /// Largest record, in bytes: a line for each of the 4096 slots that a package may have.
 const MAX_RECORD: u64 = 1 << 20;
 
+/// Reading that leaves no mark.
+#[cfg(target_os = "linux")]
+const NO_MARK: OFlags = OFlags::NOATIME;
+#[cfg(not(target_os = "linux"))]
+const NO_MARK: OFlags = OFlags::empty();
+
 /// An environment that is ready, or was before the last reboot.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -394,7 +400,7 @@ pub(crate) fn read_record(ready: BorrowedFd<'_>, name: &str) -> Option<Record> {
         .union(OFlags::NONBLOCK)
         .union(OFlags::CLOEXEC);
     // This is no use of the environment. Only its owner may read without leaving a mark.
-    let file = at::open(ready, name.as_bytes(), flags.union(OFlags::NOATIME), 0)
+    let file = at::open(ready, name.as_bytes(), flags.union(NO_MARK), 0)
         .or_else(|_| at::open(ready, name.as_bytes(), flags, 0))
         .ok()?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);

@@ -35,7 +35,7 @@ pub(super) fn list(args: &ListArgs) -> Result<List, Error> {
 }
 
 impl List {
-    fn cells(&self, entry: &Entry) -> [String; 7] {
+    fn cells(&self, entry: &Entry) -> [String; 8] {
         let text = |text: &Option<String>| text.as_deref().map_or("?".to_owned(), escape);
         let used = match entry.pids.len() {
             _ if !self.use_known => "?".to_owned(),
@@ -48,6 +48,7 @@ impl List {
             size(entry.size()),
             ago(entry.used, self.now),
             used,
+            entry.uid.to_string(),
             entry.signer.as_deref().map_or("?", short).to_owned(),
             short(&entry.id).to_owned(),
         ]
@@ -57,9 +58,9 @@ impl List {
 impl Report for List {
     fn text(&self) -> String {
         let head = [
-            "NAME", "VERSION", "SIZE", "LAST USE", "IN USE", "SIGNER", "ID",
+            "NAME", "VERSION", "SIZE", "LAST USE", "IN USE", "OWNER", "SIGNER", "ID",
         ];
-        let rows: Vec<[String; 7]> = self
+        let rows: Vec<[String; 8]> = self
             .environments
             .iter()
             .map(|one| self.cells(one))
