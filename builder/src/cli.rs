@@ -1,12 +1,16 @@
 //! Verbs, flags and their help: the one definition that the parser, the help, the man pages, the completions and the
 //! reference in `docs/` are made of.
 
+pub mod cache;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+
+use self::cache::CacheArgs;
 
 /// Packs an application and its runtime into one signed executable file.
 #[derive(Debug, Parser)]
@@ -94,6 +98,13 @@ pub enum Verb {
     /// Makes a link for each named command of a package
     #[command(before_help = "Example:\n  flavor link dist/app.psp ~/.local/bin")]
     Link(LinkArgs),
+    /// Lists, checks, removes and makes what is unpacked on this host
+    #[command(
+        visible_alias = "workenv",
+        before_help = "Example:\n  flavor cache list",
+        disable_help_subcommand = true
+    )]
+    Cache(CacheArgs),
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
@@ -329,6 +340,7 @@ impl Verb {
             Verb::Extract(args) => args.into.reporting.json,
             Verb::ExtractAll(args) => args.into.reporting.json,
             Verb::Link(args) => args.reporting.json,
+            Verb::Cache(args) => args.verb.json(),
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
             Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,

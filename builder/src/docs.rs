@@ -30,30 +30,47 @@ fn cli() -> String {
     out.push_str("## Flags of every verb\n\n");
     table(&mut out, &shared);
     for verb in root.get_subcommands() {
-        // Writing to a String cannot fail, here and below.
-        let _ = write!(out, "## flavor {}\n\n", verb.get_name());
-        paragraph(&mut out, &format!("{}.", about(verb)));
-        let mut verb = verb.clone();
-        let usage = verb.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ").to_owned();
-        let example = verb
-            .get_before_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let example = example
-            .lines()
-            .skip(1)
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join("\n");
-        let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
-        let own: Vec<&Arg> = verb
-            .get_arguments()
-            .filter(|arg| !arg.is_global_set())
-            .collect();
-        table(&mut out, &own);
+        section(&mut out, verb, &format!("flavor {}", verb.get_name()));
     }
     out
+}
+
+/// A verb, and those below it.
+fn section(out: &mut String, verb: &Command, name: &str) {
+    // Writing to a String cannot fail, here and below.
+    let _ = write!(out, "## {name}\n\n");
+    paragraph(out, &format!("{}.", about(verb)));
+    let aliases: Vec<&str> = verb.get_visible_aliases().collect();
+    if !aliases.is_empty() {
+        paragraph(
+            out,
+            &format!("Also `flavor {}`.", aliases.join("`, `flavor ")),
+        );
+    }
+    let mut rendered = verb.clone();
+    let usage = rendered.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    let example = verb
+        .get_before_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let example = example
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
+    let own: Vec<&Arg> = verb
+        .get_arguments()
+        .filter(|arg| !arg.is_global_set())
+        .collect();
+    if !verb.has_subcommands() {
+        table(out, &own);
+    }
+    for below in verb.get_subcommands() {
+        section(out, below, &format!("{name} {}", below.get_name()));
+    }
 }
 
 fn exit_codes() -> String {

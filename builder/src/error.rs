@@ -8,6 +8,7 @@ use psp_launcher::extract::ExtractError;
 use psp_launcher::plan::PlanError;
 use psp_launcher::start::StartError;
 
+use crate::commands::CacheError;
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
@@ -73,6 +74,9 @@ pub enum Error {
     /// The launcher's library did not start the package.
     #[error(transparent)]
     Start(StartError),
+    /// `cache` cannot do what it was asked.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// `run` did not start a package, for whatever reason.
     #[error(transparent)]
     NotStarted(Box<Error>),
@@ -153,6 +157,7 @@ impl Error {
                 "give --command one of these names, or leave it out for the default command".into()
             }
             Error::Start(error) => error.help().into(),
+            Error::Cache(error) => error.help(),
             Error::NotStarted(error) => return error.help(),
             Error::NoSlot { known, .. } => {
                 let known: Vec<String> = known.iter().map(|id| escape(id)).collect();

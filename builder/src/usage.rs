@@ -91,15 +91,20 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     Some(format!("did you mean {}?", text(name)))
 }
 
-/// The verb that was asked for.
+/// The verb that was asked for, with the one below it.
 fn verb_of(args: &[OsString]) -> Option<String> {
-    let command = Cli::command();
-    let mut names = command.get_subcommands().map(clap::Command::get_name);
-    let first = args.iter().skip(1).find_map(|arg| {
-        let name = arg.to_str().filter(|arg| !arg.starts_with('-'))?;
-        names.find(|known| *known == name)
-    });
-    first.map(str::to_owned)
+    let root = Cli::command();
+    let (mut at, mut names) = (&root, Vec::new());
+    for arg in args.iter().skip(1) {
+        let Some(name) = arg.to_str().filter(|arg| !arg.starts_with('-')) else {
+            continue;
+        };
+        if let Some(verb) = at.find_subcommand(name) {
+            names.push(verb.get_name().to_owned());
+            at = verb;
+        }
+    }
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 fn text(value: &ContextValue) -> String {

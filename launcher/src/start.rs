@@ -5,7 +5,6 @@ use core::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use psp_format::VerifiedPackage;
 use rustix::io::Errno;
@@ -24,8 +23,8 @@ use crate::store::{
 };
 use crate::sys::{self, Process};
 
-/// Filled when an image is built or a package is installed for everybody; looked at and never written.
-const SYSTEM_STORE: &str = "/var/lib/flavor";
+/// Filled when an image is built or a package is installed for everybody; looked at and never written by a start.
+pub const SYSTEM_STORE: &str = "/var/lib/flavor";
 /// Largest passwd file that is looked at, in bytes.
 const MAX_PASSWD: u64 = 1 << 20;
 
@@ -134,6 +133,42 @@ pub fn run(
     Err(StartError::Exec(error))
 }
 
+/// Makes a package ready in a store, its setup commands included, without starting it.
+///
+/// Its policy is about starts; it is asked here when something of the package runs.
+///
+/// # Errors
+///
+/// As [`run`]; the store is then as good as before.
+pub fn warm(
+    package: &VerifiedPackage,
+    file: &PackageFile,
+    snapshot: &Snapshot<'_>,
+    store: &Store,
+) -> Result<Workenv, StartError> {
+    if !package.metadata().setup.is_empty() {
+        check_policy(package, snapshot)?;
+    }
+    let start = Start {
+        package,
+        file,
+        snapshot,
+        choice: Choice::Caller,
+    };
+    start.ensure(store, Heal::No)
+}
+
+/// Every place where a start looks for its store, in order.
+///
+/// # Errors
+///
+/// [`PlanError::Relative`] for a variable that names none.
+pub fn candidates(snapshot: &Snapshot<'_>) -> Result<Vec<Candidate>, PlanError> {
+    let mut candidates = named(snapshot)?;
+    add_fallbacks(&mut candidates, snapshot);
+    Ok(candidates)
+}
+
 /// Compares the package's policy with this host.
 pub(crate) fn check_policy(
     package: &VerifiedPackage,
@@ -141,7 +176,7 @@ pub(crate) fn check_policy(
 ) -> Result<(), StartError> {
     let facts = Facts {
         uid: snapshot.uid,
-        now: seconds_since_1970,
+        now: store::now,
         has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
     };
     policy::check(package.metadata(), &facts).map_err(StartError::Policy)
@@ -174,12 +209,6 @@ fn passwd() -> Option<Vec<u8>> {
     let file = std::fs::File::open("/etc/passwd").ok()?;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_PASSWD), &mut text).ok()?;
     Some(text)
-}
-
-fn seconds_since_1970() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs())
 }
 
 /// A start whose decisions are made, as far as they can be before the files are there.

@@ -1,6 +1,8 @@
 //! A module for each verb: it does what the verb says and returns a report or an error. None of them prints its result
 //! or leaves the process.
 
+mod cache;
+mod caller;
 mod completions;
 mod extract;
 mod inspect;
@@ -12,13 +14,18 @@ mod run;
 mod sign;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use psp_format::VerifiedPackage;
 
 use crate::cli::{Trusting, Verb};
 use crate::error::Error;
+use crate::examine;
 use crate::keyring::{TrustStore, trust_directories};
+use crate::package_file::PackageFile;
 use crate::printer::{Printer, Report};
 
+pub use cache::error::CacheError;
 pub use man::pages as man_pages;
 
 /// What a verb has done.
@@ -48,6 +55,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::ExtractAll(args) => extract::all(&args, printer).map(done),
         Verb::Run(args) => run::run(&args, printer),
         Verb::Link(args) => link::link(&args, printer).map(done),
+        Verb::Cache(args) => cache::cache(&args.verb, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
@@ -75,4 +83,24 @@ fn host_trust(printer: &Printer) -> Vec<PathBuf> {
     use crate::env_vars::{FLAVOR_CONFIG_DIR, HOME, XDG_CONFIG_HOME};
     let [config, xdg, home] = [FLAVOR_CONFIG_DIR, XDG_CONFIG_HOME, HOME].map(std::env::var_os);
     trust_directories(config, xdg, home, printer)
+}
+
+/// Opens and verifies a package that is to be started or made ready. With `trust`, its signer has to be in it.
+///
+/// Every byte of the file is compared with what was signed, each time: that is what these verbs are for. What the slots
+/// decode to is checked when they are unpacked.
+fn verified_for_start(
+    path: &Path,
+    trust: Option<&TrustStore>,
+    printer: &Printer,
+) -> Result<(PackageFile, VerifiedPackage), Error> {
+    let file = PackageFile::open(path)?;
+    let package = examine::require(&file, |_| true, |total| printer.meter("checking", total))?;
+    match trust {
+        Some(trust) if trust.find(package.signer()).is_none() => Err(Error::NotTrusted {
+            path: path.to_owned(),
+            signer: package.signer().fingerprint(),
+        }),
+        _ => Ok((file, package)),
+    }
 }

@@ -37,7 +37,7 @@ pub use self::listing::{Entries, Listing};
 pub(crate) use self::source::read_exact;
 pub use self::source::{ReadAt, digest};
 use self::tree::{SingleFile, Umask, Writer};
-pub(crate) use self::tree::{Tree, times};
+pub(crate) use self::tree::{Tree, directory_mode, file_mode, times};
 
 pub(crate) use self::walk::Visitor;
 use self::walk::Walk;

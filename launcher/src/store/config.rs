@@ -14,15 +14,12 @@ use rustix::io::Errno;
 
 use super::layout::{Directories, hex, join};
 use super::publish::read_list;
-use super::record::Record;
-use super::remove::names;
+use super::sweep;
 use crate::at;
 use crate::extract::{Listing, Tree, times};
 
 /// The time of a slot that is one file: none is signed, and `flavor pack` gives this one (1980-01-01) to all files.
 const FILE_TIME: u64 = 315_532_800;
-/// More than any record has, in bytes: 4096 slots with a line of 70 each.
-const MAX_RECORD: usize = 512 << 10;
 const MODE_BITS: u32 = 0o755;
 
 /// The name of the list of a slot in an environment.
@@ -87,32 +84,24 @@ pub(crate) fn carry_over(
 fn newest_other(ready: BorrowedFd<'_>, package: &VerifiedPackage, env: &str) -> Option<String> {
     let signer = hex(&package.signer().fingerprint());
     let mut newest = None;
-    for name in names(ready).ok()? {
-        let Ok(name) = String::from_utf8(name) else {
+    for other in sweep::found(ready) {
+        let Some(record) = other.record.filter(|record| {
+            other.name != env
+                && record.name == package.metadata().package.name
+                && record.signer == signer
+        }) else {
             continue;
         };
-        let Some((record, stat)) = read_record(ready, &name) else {
-            continue;
-        };
-        if name == env || record.name != package.metadata().package.name || record.signer != signer
-        {
-            continue;
-        }
         // Two may have become ready in one second.
+        let Ok(stat) = at::look(ready, other.name.as_bytes()) else {
+            continue;
+        };
         let age = (record.time, stat.st_mtime, stat.st_mtime_nsec);
-        if newest.as_ref().is_none_or(|(other, _)| *other < age) {
-            newest = Some((age, name));
+        if newest.as_ref().is_none_or(|(newest, _)| *newest < age) {
+            newest = Some((age, other.name));
         }
     }
     newest.map(|(_, name)| name)
-}
-
-fn read_record(ready: BorrowedFd<'_>, name: &str) -> Option<(Record, Stat)> {
-    let file = at::open_file(ready, name.as_bytes()).ok()?;
-    let mut content = vec![0; MAX_RECORD];
-    let read = rustix::io::read(&file, &mut content).ok()?;
-    let record = Record::parse(content.get(..read)?)?;
-    Some((record, rustix::fs::fstat(&file).ok()?))
 }
 
 /// Opens a file that is not what was extracted, and tells its mode.

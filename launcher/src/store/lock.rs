@@ -29,9 +29,32 @@ impl Lock {
         name: &str,
         waiting: &dyn Fn(),
     ) -> Result<Lock, Errno> {
+        Lock::wait(
+            locks,
+            name,
+            FlockOperation::NonBlockingLockExclusive,
+            waiting,
+        )
+    }
+
+    /// Takes a share of the lock `name`, likewise: others may have one too, and nobody has the lock.
+    pub(crate) fn share(
+        locks: BorrowedFd<'_>,
+        name: &str,
+        waiting: &dyn Fn(),
+    ) -> Result<Lock, Errno> {
+        Lock::wait(locks, name, FlockOperation::NonBlockingLockShared, waiting)
+    }
+
+    fn wait(
+        locks: BorrowedFd<'_>,
+        name: &str,
+        how: FlockOperation,
+        waiting: &dyn Fn(),
+    ) -> Result<Lock, Errno> {
         let mut steps = 0_u32;
         loop {
-            if let Some(lock) = Lock::try_take(locks, name)? {
+            if let Some(lock) = Lock::attempt(locks, name, how)? {
                 return Ok(lock);
             }
             if steps == QUIET_STEPS {
@@ -44,6 +67,14 @@ impl Lock {
 
     /// Takes the lock `name` unless somebody else holds it.
     pub(crate) fn try_take(locks: BorrowedFd<'_>, name: &str) -> Result<Option<Lock>, Errno> {
+        Lock::attempt(locks, name, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn attempt(
+        locks: BorrowedFd<'_>,
+        name: &str,
+        how: FlockOperation,
+    ) -> Result<Option<Lock>, Errno> {
         // A pipe in place of the file must not make the open wait.
         let flags = OFlags::RDWR
             .union(OFlags::CREATE)
@@ -60,7 +91,7 @@ impl Lock {
             other => other?,
         };
         loop {
-            match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            match rustix::fs::flock(file.as_fd(), how) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(None),

@@ -5,8 +5,11 @@
 //! extracted into a staging area and published by a rename, and the record that says "ready" is written last. Whoever is
 //! killed in between leaves something in the staging area that the next one removes.
 //!
-//! [`layout`] says what lies where.
+//! What nobody needs any more is removed by [`sweep`], which asks [`usage`] who uses what; [`admin`] and [`compare`] are for
+//! `flavor cache`. [`layout`] says what lies where.
 
+pub mod admin;
+mod compare;
 mod config;
 mod error;
 mod health;
@@ -17,6 +20,8 @@ mod probe;
 mod publish;
 mod record;
 mod remove;
+mod sweep;
+mod usage;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -24,6 +29,7 @@ use std::path::{Path, PathBuf};
 use psp_format::VerifiedPackage;
 use rustix::fs::Stat;
 
+pub use self::compare::{Comparison, Difference, What};
 pub use self::error::{Reason, Rejected, StoreError};
 pub(crate) use self::layout::hex;
 pub use self::layout::slot_key;
@@ -32,6 +38,8 @@ pub use self::private::{Private, has_private_slots};
 pub use self::record::{BootId, Record};
 pub(crate) use self::remove::names;
 pub use self::remove::remove_tree;
+pub use self::sweep::Rule;
+pub(crate) use self::sweep::now;
 use crate::at;
 use crate::extract::ReadAt;
 
@@ -85,7 +93,8 @@ pub struct Store {
 }
 
 /// The first candidate in which the package is ready, for the boot `boot`. Nothing is made or checked beyond what makes
-/// the answer safe to believe: six system calls where the first candidate has it.
+/// the answer safe to believe: seven system calls where the first candidate has it, and once a day one more, which sets
+/// the time of the record.
 ///
 /// The candidates may begin with stores that this user cannot write to, such as a system-wide one.
 pub fn find_ready(
@@ -256,7 +265,11 @@ impl Store {
         };
         let mut head = [0; record::HEAD_SIZE];
         let read = rustix::io::read(&file, &mut head).unwrap_or(0);
-        record::is_of_boot(head.get(..read).unwrap_or_default(), boot)
+        let is_ready = record::is_of_boot(head.get(..read).unwrap_or_default(), boot);
+        if is_ready {
+            sweep::touch(&file, self.uid);
+        }
+        is_ready
     }
 
     /// Whether nobody else can have written into the store. Where others cannot even enter it, there is nothing to ask.

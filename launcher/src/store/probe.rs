@@ -47,7 +47,14 @@ pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
         Errno::NOTDIR | Errno::LOOP => Reason::NotADirectory,
         errno => system("make or open it", errno),
     })?;
-    let stat = rustix::fs::fstat(&directory).map_err(|errno| system("look at it", errno))?;
+    check_owners(&directory, path, uid)?;
+    check_mount(&directory)?;
+    Ok(directory)
+}
+
+/// Refuses a directory that another user could change, or whose place he could take.
+pub(crate) fn check_owners(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reason> {
+    let stat = rustix::fs::fstat(directory).map_err(|errno| system("look at it", errno))?;
     if stat.st_uid != uid && stat.st_uid != 0 {
         let path = path.to_owned();
         let uid = stat.st_uid;
@@ -58,9 +65,7 @@ pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
         let mode = stat.st_mode & MODE_BITS;
         return Err(Reason::Writable { path, mode });
     }
-    check_parents(&directory, path, uid)?;
-    check_mount(&directory)?;
-    Ok(directory)
+    check_parents(directory, path, uid)
 }
 
 /// Refuses a directory without room for `needed` bytes.
@@ -145,7 +150,7 @@ fn check_parents(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reaso
 }
 
 #[cfg(target_os = "linux")]
-fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
+pub(crate) fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
     use rustix::fs::StatVfsMountFlags as Flags;
     let stat = rustix::fs::fstatvfs(directory)
         .map_err(|errno| system("look at its file system", errno))?;
@@ -159,6 +164,6 @@ fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn check_mount(_: &OwnedFd) -> Result<(), Reason> {
+pub(crate) fn check_mount(_: &OwnedFd) -> Result<(), Reason> {
     Ok(())
 }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
@@ -20,6 +20,7 @@ use super::layout::{
 use super::lock::Lock;
 use super::record::{self, BootId};
 use super::remove::{names, remove_tree};
+use super::sweep::{self, GC};
 use super::{Hooks, Store, Workenv};
 use super::{config, private, probe};
 use crate::at;
@@ -51,13 +52,16 @@ pub(crate) fn ensure(
         }
     };
     let boot = BootId::read();
+    // Nothing is swept while this is held.
+    let gc = Lock::share(directories.locks.as_fd(), GC, &waiting);
+    let gc = gc.map_err(|errno| store.failed("lock", GC, errno))?;
     let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let _lock = lock.map_err(|errno| store.failed("lock", &name, errno))?;
+    let lock = lock.map_err(|errno| store.failed("lock", &name, errno))?;
     let path = store.env_path(&name);
     if !again && store.is_ready(&name, &boot) {
         return Ok(Workenv { path });
     }
-    sweep(&directories, &name);
+    clear_staging(&directories, &name);
     let needed = store.missing(package);
     check_space(store, needed)?;
     let publisher = Publisher {
@@ -74,7 +78,13 @@ pub(crate) fn ensure(
         publisher.shared(slot, key)?;
     }
     publisher.environment(&slots)?;
-    publisher.record(&slots, &boot)?;
+    let is_new = publisher.record(&slots, &boot)?;
+    drop(lock);
+    drop(gc);
+    // A store that is filled for everybody is swept by whoever fills it.
+    if is_new && !store.durable {
+        sweep::after(store, &directories, &name);
+    }
     Ok(Workenv { path })
 }
 
@@ -106,7 +116,7 @@ fn check_space(store: &Store, needed: u64) -> Result<(), StoreError> {
 
 /// Removes what others have left in the staging area: everything whose lock is free. What cannot be removed is tried
 /// again by the next start.
-fn sweep(directories: &Directories, own: &str) {
+pub(crate) fn clear_staging(directories: &Directories, own: &str) {
     for staged in names(directories.staging.as_fd()).unwrap_or_default() {
         let Some(name) = lock_of(&staged) else {
             continue;
@@ -375,8 +385,9 @@ impl Publisher<'_> {
         join(&[self.name, ".", &slot.slot.to_string(), ".list"])
     }
 
-    /// Writes the record: from now on the environment is ready.
-    fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<(), StoreError> {
+    /// Writes the record: from now on the environment is ready. Returns whether it has become so for the first time, and
+    /// not after a reboot or a repair.
+    fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<bool, StoreError> {
         let boot = if self.store.durable {
             let flushed = sync(&self.store.root);
             flushed.map_err(|errno| self.store.failed("flush", "the file system", errno))?;
@@ -384,25 +395,24 @@ impl Publisher<'_> {
         } else {
             Some(boot)
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let ready = &self.directories.ready;
+        let before = sweep::read_record(ready.as_fd(), self.name);
+        let time = before
+            .as_ref()
+            .map_or_else(sweep::now, |record| record.time);
         let keys: Vec<Digest> = slots.shared.iter().map(|(_, key)| *key).collect();
-        let content = record::write(
-            self.package,
-            boot,
-            now.map_or(0, |now| now.as_secs()),
-            &keys,
-        );
+        let content = record::write(self.package, boot, time, &keys);
         // Not under its own name, which is that of a directory in the staging area.
         let stage = join(&[self.name, ".ready"]);
-        let ready = &self.directories.ready;
         self.directories
             .publish_file(&content, &stage, ready, self.name)
-            .map_err(|errno| self.store.failed("write the record", self.name, errno))
+            .map_err(|errno| self.store.failed("write the record", self.name, errno))?;
+        Ok(before.is_none())
     }
 }
 
 /// Whether the application may change the files of a slot that lies in the environment itself.
-fn is_writable(slot: &Slot) -> bool {
+pub(crate) fn is_writable(slot: &Slot) -> bool {
     slot.mutable || slot.lifecycle == Lifecycle::Config
 }
 

@@ -21,7 +21,10 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     if is_unlinked(parent, name)? {
         return Ok(());
     }
-    let top = open(parent, name)?;
+    let top = match open(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
     let mut moved = 0_u32;
     // Each round removes what the one before has moved up.
     loop {
@@ -31,6 +34,10 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
             break;
         }
     }
+    remove_empty(parent, name)
+}
+
+fn remove_empty(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     match at::remove_directory(parent, name) {
         Err(Errno::NOENT) => Ok(()),
         other => other,
@@ -69,7 +76,11 @@ fn clear(
         if is_unlinked(directory, &name)? {
             continue;
         }
-        let child = open(directory, &name)?;
+        let child = match open(directory, &name) {
+            // Another process removes the same tree.
+            Err(Errno::NOENT) => continue,
+            other => other?,
+        };
         if depth >= MAX_DEPTH {
             *moved = moved.saturating_add(1);
             let aside = format!(".flavor-removed-{moved}");
@@ -78,7 +89,7 @@ fn clear(
         }
         clear(top, child.as_fd(), depth.saturating_add(1), moved)?;
         drop(child);
-        at::remove_directory(directory, &name)?;
+        remove_empty(directory, &name)?;
     }
     Ok(())
 }
