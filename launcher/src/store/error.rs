@@ -91,6 +91,13 @@ pub enum Reason {
         /// Bytes needed.
         needed: u64,
     },
+    /// A directory in it cannot be used.
+    Part {
+        /// Its name.
+        name: &'static str,
+        /// Why; `EPERM` for one that somebody else could change.
+        errno: Errno,
+    },
     /// A system call fails.
     System {
         /// What was being done.
@@ -179,6 +186,14 @@ impl fmt::Display for Reason {
             Reason::Space { free, needed } => {
                 write!(f, "{free} bytes free, {needed} are needed")
             }
+            Reason::Part {
+                name,
+                errno: Errno::PERM,
+            } => write!(
+                f,
+                "its {name} belongs to somebody else, or others can write to it"
+            ),
+            Reason::Part { name, errno } => write!(f, "cannot use its {name}: {errno}"),
             Reason::System { step, errno } => write!(f, "cannot {step}: {errno}"),
         }
     }

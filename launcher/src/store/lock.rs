@@ -54,7 +54,7 @@ impl Lock {
         let file = match at::open(locks, name, flags, 0o600) {
             // Made under a umask that hides it from its owner.
             Err(Errno::ACCESS) => {
-                at::change_mode(locks, name, 0o600)?;
+                at::change_mode(locks, name, 0o600).map_err(|_| Errno::ACCESS)?;
                 at::open(locks, name, flags, 0o600)?
             }
             other => other?,

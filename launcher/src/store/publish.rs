@@ -23,7 +23,7 @@ use super::record::{self, BootId};
 use super::remove::{names, remove_tree};
 use super::{Hooks, Store, Workenv};
 use crate::at;
-use crate::extract::{self, Listing, Options, ReadAt, Tree};
+use crate::extract::{self, ExtractError, Listing, Options, ReadAt, Tree};
 
 /// Between two calls of [`Hooks::progress`].
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(crate) fn ensure(
     };
     let boot = BootId::read();
     let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let _lock = lock.map_err(|errno| store.failed("lock", &name, errno))?;
+    let _lock = lock.map_err(|errno| store.failed("take the lock", &name, errno))?;
     let path = store.env_path(&name);
     if !again && store.is_ready(&name, &boot) {
         return Ok(Workenv { path });
@@ -69,12 +69,14 @@ pub(crate) fn ensure(
         name: &name,
         meter: Meter::new(hooks, needed),
     };
-    for (slot, key) in &slots.shared {
-        publisher.shared(slot, key)?;
+    match publisher.all(&slots, &boot) {
+        Ok(()) => Ok(Workenv { path }),
+        Err(error) => {
+            // What is half made takes room, which may be what was missing.
+            sweep(&directories, &name);
+            Err(error)
+        }
     }
-    publisher.environment(&slots)?;
-    publisher.record(&slots, &boot)?;
-    Ok(Workenv { path })
 }
 
 impl Store {
@@ -168,6 +170,14 @@ struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
+    fn all(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<(), StoreError> {
+        for (slot, key) in &slots.shared {
+            self.shared(slot, key)?;
+        }
+        self.environment(slots)?;
+        self.record(slots, boot)
+    }
+
     fn stage(&self, name: &str) -> Result<OwnedFd, StoreError> {
         let staged = self.directories.stage(name);
         staged.map_err(|errno| self.store.failed("make", name, errno))
@@ -186,7 +196,7 @@ impl Publisher<'_> {
             return Ok(());
         }
         let lock = Lock::take(self.directories.locks.as_fd(), &key, self.waiting);
-        let _lock = lock.map_err(|errno| self.store.failed("lock", &key, errno))?;
+        let _lock = lock.map_err(|errno| self.store.failed("take the lock", &key, errno))?;
         // Another package may have put it there in the meantime.
         if self.is_shared_whole(&key, &list) {
             return Ok(());
@@ -236,8 +246,16 @@ impl Publisher<'_> {
             writable,
             progress: Some(&progress),
         };
-        let written = extract::slot(self.package, &slot.id, self.source, into, &options)?;
-        Ok(written.listing)
+        match extract::slot(self.package, &slot.id, self.source, into, &options) {
+            Ok(written) => Ok(written.listing),
+            // The path of an entry alone does not tell which disk is full.
+            Err(ExtractError::Write { step, path, errno }) => {
+                Err(self
+                    .store
+                    .failed(step, &path.escape_ascii().to_string(), errno))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Sees that the environment is there, set up, and whole.
@@ -279,7 +297,16 @@ impl Publisher<'_> {
                     .map_err(|errno| self.store.failed("remove", &slot.target, errno))?;
             }
         }
+        if !self.package.metadata().setup.is_empty() || slots.own.iter().copied().any(is_writable) {
+            self.flush()?;
+        }
         self.write(b"", envs, done)
+    }
+
+    /// Waits until the disk has everything. No list tells how large files are that setup commands made or the application
+    /// may change; so nobody could tell, after a power failure, that they are empty for it.
+    fn flush(&self) -> Result<(), StoreError> {
+        sync(&self.store.root).map_err(|errno| self.store.failed("flush", "the file system", errno))
     }
 
     /// Sees that the environment has a link to each shared slot.
@@ -343,6 +370,9 @@ impl Publisher<'_> {
                 .map_err(|errno| self.store.failed("repair", &slot.target, errno))?;
             self.write(&listing.to_file(), envs, &list)?;
             let _ = remove_tree(self.directories.staging.as_fd(), self.name.as_bytes());
+            if is_writable(slot) {
+                self.flush()?;
+            }
         }
         Ok(())
     }
@@ -354,8 +384,7 @@ impl Publisher<'_> {
     /// Writes the record: from now on the environment is ready.
     fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<(), StoreError> {
         let boot = if self.store.durable {
-            let flushed = sync(&self.store.root);
-            flushed.map_err(|errno| self.store.failed("flush", "the file system", errno))?;
+            self.flush()?;
             None
         } else {
             Some(boot)

@@ -37,6 +37,22 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     }
 }
 
+/// Moves something to a name, in place of whatever has that name.
+pub(crate) fn replace(
+    from: BorrowedFd<'_>,
+    old: &[u8],
+    to: BorrowedFd<'_>,
+    new: &[u8],
+) -> Result<(), Errno> {
+    match at::rename(from, old, to, new) {
+        Err(Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+            remove_tree(to, new)?;
+            at::rename(from, old, to, new)
+        }
+        other => other,
+    }
+}
+
 /// Whether `name` is gone now. It is not when it is a directory.
 fn is_unlinked(parent: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
     match at::unlink(parent, name) {
