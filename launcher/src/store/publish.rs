@@ -51,7 +51,7 @@ pub(crate) fn ensure(
     };
     let boot = BootId::read();
     let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let _lock = lock.map_err(|errno| store.failed("take the lock", &name, errno))?;
+    let _lock = lock.map_err(|errno| store.failed("use", &lock_path(&name), errno))?;
     let path = store.env_path(&name);
     if !again && store.is_ready(&name, &boot) {
         return Ok(Workenv { path });
@@ -91,6 +91,11 @@ impl Store {
             errno,
         }
     }
+}
+
+/// The path of a lock, for messages.
+fn lock_path(name: &str) -> String {
+    join(&["locks/", name])
 }
 
 fn check_space(store: &Store, needed: u64) -> Result<(), StoreError> {
@@ -196,7 +201,7 @@ impl Publisher<'_> {
             return Ok(());
         }
         let lock = Lock::take(self.directories.locks.as_fd(), &key, self.waiting);
-        let _lock = lock.map_err(|errno| self.store.failed("take the lock", &key, errno))?;
+        let _lock = lock.map_err(|errno| self.store.failed("use", &lock_path(&key), errno))?;
         // Another package may have put it there in the meantime.
         if self.is_shared_whole(&key, &list) {
             return Ok(());
