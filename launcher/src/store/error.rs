@@ -91,6 +91,8 @@ pub enum Reason {
         /// Bytes needed.
         needed: u64,
     },
+    /// It would lie in a home directory that does not exist.
+    NoHome,
     /// A directory in it cannot be used.
     Part {
         /// Its name.
@@ -127,6 +129,13 @@ impl StoreError {
             },
             StoreError::Setup => "see the output of the setup command",
         }
+    }
+}
+
+impl StoreError {
+    /// Whether a lock was taken away, and the same may go well behind whoever has the new one.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, StoreError::System { errno, .. } if *errno == Errno::STALE)
     }
 }
 
@@ -186,6 +195,7 @@ impl fmt::Display for Reason {
             Reason::Space { free, needed } => {
                 write!(f, "{free} bytes free, {needed} are needed")
             }
+            Reason::NoHome => f.write_str("there is no such home directory"),
             Reason::Part {
                 name,
                 errno: Errno::PERM,

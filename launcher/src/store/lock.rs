@@ -19,7 +19,7 @@ const QUIET_STEPS: u32 = 50;
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: OwnedFd,
+    file: OwnedFd,
 }
 
 impl Lock {
@@ -68,10 +68,13 @@ impl Lock {
             }
         }
         // Whoever removed the file held the lock; the next one to come would make a new file and have a second lock.
-        if rustix::fs::fstat(&file)?.st_nlink == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Lock { _file: file }))
+        let lock = Lock { file };
+        Ok((!lock.is_lost()).then_some(lock))
+    }
+
+    /// Whether the file has been removed, so that somebody else can have the lock too.
+    pub(crate) fn is_lost(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_nlink == 0)
     }
 }
 

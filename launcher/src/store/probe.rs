@@ -54,6 +54,8 @@ pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
     };
     let directory = opened.map_err(|errno| match errno {
         Errno::NOTDIR | Errno::LOOP => Reason::NotADirectory,
+        // Everything else that was missing has been made.
+        Errno::NOENT => Reason::NoHome,
         errno => system("make or open it", errno),
     })?;
     let stat = rustix::fs::fstat(&directory).map_err(|errno| system("look at it", errno))?;

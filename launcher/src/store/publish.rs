@@ -20,13 +20,16 @@ use super::layout::{
 use super::lock::Lock;
 use super::probe;
 use super::record::{self, BootId};
-use super::remove::{names, remove_tree};
+use super::remove::{names, remove_tree, replace};
 use super::{Hooks, Store, Workenv};
 use crate::at;
 use crate::extract::{self, ExtractError, Listing, Options, ReadAt, Tree};
 
 /// Between two calls of [`Hooks::progress`].
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
+
+/// How often a start begins again because a cleaning program has taken its lock away.
+const MAX_TRIES: u32 = 3;
 
 /// Largest list that is read: more than [`psp_format::limits::MAX_ENTRIES`] entries of a usual length need.
 const MAX_LIST: usize = 256 << 20;
@@ -41,8 +44,7 @@ pub(crate) fn ensure(
 ) -> Result<Workenv, StoreError> {
     let slots = Arrangement::of(package, store.dev)?;
     let name = env_name(package, store.dev);
-    let directories = Directories::open(store.root.as_fd(), store.uid)
-        .map_err(|(name, errno)| store.failed("open", name, errno))?;
+    let path = store.env_path(&name);
     let told = Cell::new(false);
     let waiting = || {
         if !told.replace(true) {
@@ -50,33 +52,51 @@ pub(crate) fn ensure(
         }
     };
     let boot = BootId::read();
-    let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let _lock = lock.map_err(|errno| store.failed("use", &lock_path(&name), errno))?;
-    let path = store.env_path(&name);
-    if !again && store.is_ready(&name, &boot) {
-        return Ok(Workenv { path });
-    }
-    sweep(&directories, &name);
-    let needed = store.missing(package);
-    check_space(store, needed)?;
-    let publisher = Publisher {
-        store,
-        directories: &directories,
-        package,
-        source,
-        hooks,
-        waiting: &waiting,
-        name: &name,
-        meter: Meter::new(hooks, needed),
-    };
-    match publisher.all(&slots, &boot) {
-        Ok(()) => Ok(Workenv { path }),
-        Err(error) => {
-            // What is half made takes room, which may be what was missing.
-            sweep(&directories, &name);
-            Err(error)
+    let mut tries = 0_u32;
+    loop {
+        let directories = Directories::open(store.root.as_fd(), store.uid)
+            .map_err(|(name, errno)| store.failed("open", name, errno))?;
+        let lock = take_lock(store, &directories, &name, &waiting)?;
+        if !again && store.is_ready(&name, &boot) {
+            return Ok(Workenv { path });
+        }
+        sweep(&directories, &name);
+        let needed = store.missing(package);
+        check_space(store, needed)?;
+        let publisher = Publisher {
+            store,
+            directories: &directories,
+            package,
+            source,
+            hooks,
+            waiting: &waiting,
+            name: &name,
+            lock: &lock,
+            meter: Meter::new(hooks, needed),
+        };
+        match publisher.all(&slots, &boot) {
+            Ok(()) => return Ok(Workenv { path }),
+            // Behind whoever has the new lock.
+            Err(error) if tries < MAX_TRIES && (lock.is_lost() || error.is_stale()) => {
+                tries = tries.saturating_add(1);
+            }
+            Err(error) => {
+                // What is half made takes room, which may be what was missing.
+                sweep(&directories, &name);
+                return Err(error);
+            }
         }
     }
+}
+
+fn take_lock(
+    store: &Store,
+    directories: &Directories,
+    name: &str,
+    waiting: &dyn Fn(),
+) -> Result<Lock, StoreError> {
+    let lock = Lock::take(directories.locks.as_fd(), name, waiting);
+    lock.map_err(|errno| store.failed("use", &join(&["locks/", name]), errno))
 }
 
 impl Store {
@@ -91,11 +111,6 @@ impl Store {
             errno,
         }
     }
-}
-
-/// The path of a lock, for messages.
-fn lock_path(name: &str) -> String {
-    join(&["locks/", name])
 }
 
 fn check_space(store: &Store, needed: u64) -> Result<(), StoreError> {
@@ -171,6 +186,8 @@ struct Publisher<'a> {
     waiting: &'a dyn Fn(),
     /// Of the environment.
     name: &'a str,
+    /// Of the same name.
+    lock: &'a Lock,
     meter: Meter<'a>,
 }
 
@@ -180,6 +197,7 @@ impl Publisher<'_> {
             self.shared(slot, key)?;
         }
         self.environment(slots)?;
+        self.keep(self.lock, self.name)?;
         self.record(slots, boot)
     }
 
@@ -200,22 +218,39 @@ impl Publisher<'_> {
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let lock = Lock::take(self.directories.locks.as_fd(), &key, self.waiting);
-        let _lock = lock.map_err(|errno| self.store.failed("use", &lock_path(&key), errno))?;
+        let lock = take_lock(self.store, self.directories, &key, self.waiting)?;
         // Another package may have put it there in the meantime.
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let result = self.make_shared(slot, &key, &list);
+        let result = self.make_shared(slot, &key, &list, &lock);
+        if result.is_err() {
+            self.keep(&lock, &key)?;
+        }
         // Nothing is left after a success, and nothing that anybody could use after a failure.
         let _ = remove_tree(self.directories.staging.as_fd(), key.as_bytes());
         result
     }
 
-    fn make_shared(&self, slot: &Slot, key: &str, list: &str) -> Result<(), StoreError> {
+    /// Fails where a lock has been taken away: another start may be at work in the same place.
+    fn keep(&self, lock: &Lock, name: &str) -> Result<(), StoreError> {
+        if lock.is_lost() {
+            return Err(self.store.failed("keep the lock of", name, Errno::STALE));
+        }
+        Ok(())
+    }
+
+    fn make_shared(
+        &self,
+        slot: &Slot,
+        key: &str,
+        list: &str,
+        lock: &Lock,
+    ) -> Result<(), StoreError> {
         let staged = self.stage(key)?;
         let listing = self.extract(slot, staged.as_fd(), false)?;
         let slots = &self.directories.slots;
+        self.keep(lock, key)?;
         // The list first: a slot without a list would be extracted again.
         self.write(&listing.to_file(), slots, list)?;
         let published = match at::open_directory(slots.as_fd(), key.as_bytes()) {
@@ -228,8 +263,8 @@ impl Publisher<'_> {
     /// Moves a directory from the staging area to its place. What is there is removed.
     fn publish(&self, name: &str, to: &OwnedFd) -> Result<(), Errno> {
         let name = name.as_bytes();
-        remove_tree(to.as_fd(), name)?;
-        at::rename(self.directories.staging.as_fd(), name, to.as_fd(), name)
+        let staging = self.directories.staging.as_fd();
+        replace(staging, name, to.as_fd(), name)
     }
 
     fn is_shared_whole(&self, key: &str, list: &str) -> bool {
@@ -290,6 +325,7 @@ impl Publisher<'_> {
             init.push(self.extract(slot, staged.as_fd(), true)?);
         }
         self.link(slots, &staged)?;
+        self.keep(self.lock, self.name)?;
         self.publish(self.name, envs)
             .map_err(|errno| self.store.failed("publish", self.name, errno))?;
         if !self.package.metadata().setup.is_empty() {
@@ -305,6 +341,7 @@ impl Publisher<'_> {
         if !self.package.metadata().setup.is_empty() || slots.own.iter().copied().any(is_writable) {
             self.flush()?;
         }
+        self.keep(self.lock, self.name)?;
         self.write(b"", envs, done)
     }
 
