@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use super::Store;
 use super::error::StoreError;
 use super::probe::is_private;
-use super::remove::{remove_tree, replace};
+use super::remove::{clear_away, remove_tree, replace};
 use crate::at;
 
 /// <https://bford.info/cachedir/>
@@ -85,7 +85,7 @@ impl Directories {
     /// Makes an empty directory in the staging area and opens it. What was there before is removed.
     pub(crate) fn stage(&self, name: &str) -> Result<OwnedFd, Errno> {
         let (staging, name) = (self.staging.as_fd(), name.as_bytes());
-        remove_tree(staging, name)?;
+        clear_away(staging, name, staging)?;
         make_directory(staging, name, 0o755)?;
         at::open_directory(staging, name)
     }

@@ -57,10 +57,10 @@ pub(crate) fn ensure(
         let directories = Directories::open(store.root.as_fd(), store.uid)
             .map_err(|(name, errno)| store.failed("open", name, errno))?;
         let lock = take_lock(store, &directories, &name, &waiting)?;
+        sweep(&directories, &name);
         if !again && store.is_ready(&name, &boot) {
             return Ok(Workenv { path });
         }
-        sweep(&directories, &name);
         let needed = store.missing(package);
         check_space(store, needed)?;
         let publisher = Publisher {
