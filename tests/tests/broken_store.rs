@@ -207,6 +207,7 @@ fn first_start(host: &Host) -> (Duration, String) {
     (begin.elapsed(), said(&output, "a first start"))
 }
 
+/// Starts it without a reader of what it says, as the leader of a process group.
 fn in_a_group(command: &mut Command) -> Child {
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     command.process_group(0).spawn().unwrap()
@@ -492,7 +493,7 @@ fn what_cleaners_do_is_put_right() {
 /// one after it is right.
 #[test]
 fn a_cache_that_vanishes_under_a_start() {
-    let project = subject(1500);
+    let project = subject(800);
     let host = host(&project.pack(), BOOT);
     let (cache, gone) = (host.path(CACHE), host.path("/srv/c/gone"));
     let (whole, expected) = first_start(&host);
@@ -536,7 +537,7 @@ fn a_cache_that_vanishes_under_a_start() {
 /// place. The first one finds out, and waits for the other: neither fails, and neither runs what the other has half made.
 #[test]
 fn locks_that_vanish_under_a_start() {
-    let project = subject(1500);
+    let project = subject(800);
     let host = host(&project.pack(), "");
     let cache = host.path(CACHE);
     let (whole, expected) = first_start(&host);
@@ -587,11 +588,10 @@ fn power_lost_after_a_first_start() {
     );
     let package = project.pack();
     // Whoever flushes the disks of this machine meanwhile makes a copy with nothing missing.
-    let empty = (0..5)
-        .map(|_| assert_whole_after_power_failure(&project, &package))
-        .max();
+    let mut empty = (0..5).map(|_| assert_whole_after_power_failure(&project, &package));
+    let empty = empty.find(|&empty| empty > 100);
     eprintln!("{empty:?} files were empty after power was lost");
-    assert!(empty > Some(100), "everything had reached the disk");
+    assert!(empty.is_some(), "everything had reached the disk");
 }
 
 /// Gives the number of files that were empty.

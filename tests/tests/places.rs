@@ -532,12 +532,18 @@ fn forge(host: &Host, who: u32, places: &[&str], modes: &str) {
              for run in $place/slots/*/app/run; do rm -f $run; printf '#!/bin/sh\\necho forged\\n' >$run; chmod 755 $run; done
          done"
     );
-    for script in [exchange, format!("chmod {modes} {places}")] {
+    // Everything that a start needs of it is open to all, but for what it would be refused for.
+    let open = format!(
+        "for place in {places}; do
+             chmod -R go+rX $place; chmod 666 $place/locks/*; chmod {modes} $place
+         done"
+    );
+    for script in [exchange, open] {
         // It works, for those who made it, as long as nobody else can come in.
         let mut shell = host.command(by(who, ["/bin/sh", "-euc", &script]));
         let shell = shell.env("PATH", "/usr/bin:/bin");
         assert!(shell.status().unwrap().success(), "{script}");
-        if !script.starts_with("chmod") {
+        if script.contains("forged") {
             let mut start = host.start(who);
             let output = start.env("FLAVOR_CACHE", first).output().unwrap();
             assert_eq!(text(&output.stdout), "forged\n");
@@ -607,15 +613,19 @@ fn nothing_of_another_user_is_run() {
 fn users_without_a_number() {
     let project = teller();
     let package = project.pack();
-    let start = |host: &Host, uid: u32, map: &[&str]| {
+    let start = |host: &Host, uid: u32, map: &[&str], cache: &str| {
         let words = [&["/usr/bin/unshare", "--user"], map, &["--", PACKAGE]].concat();
-        host.command(by(uid, words)).output().unwrap()
+        let mut start = host.command(by(uid, words));
+        start.env("FLAVOR_CACHE", cache).output().unwrap()
     };
     for uid in [0, SOMEBODY] {
         let host = Host::new(&package, "");
         for _cold_then_warm in 0..2 {
-            assert_eq!(cache_of(&start(&host, uid, &[])), "/var/tmp/flavor-65534");
-            let as_root = start(&host, SOMEBODY, &["--map-root-user"]);
+            assert_eq!(
+                cache_of(&start(&host, uid, &[], "")),
+                "/var/tmp/flavor-65534"
+            );
+            let as_root = start(&host, SOMEBODY, &["--map-root-user"], "");
             assert_eq!(cache_of(&as_root), "/var/tmp/flavor-0");
         }
         let owner = host.sh("stat -c %u /var/tmp/flavor-65534");
@@ -634,8 +644,10 @@ fn users_without_a_number() {
             "755",
         );
         for map in [&[][..], &["--map-root-user"]] {
-            let message = refusal(&start(&host, SOMEBODY, map));
-            assert!(message.contains("belongs to user 65534"), "{message}");
+            for cache in ["", "/var/tmp/flavor-65534", "/tmp/flavor-0"] {
+                let message = refusal(&start(&host, SOMEBODY, map, cache));
+                assert!(message.contains("belongs to user 65534"), "{message}");
+            }
         }
     }
 }

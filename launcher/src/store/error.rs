@@ -201,9 +201,9 @@ impl fmt::Display for Reason {
                 errno: Errno::PERM,
             } => write!(
                 f,
-                "its {name} belongs to somebody else, or others can write to it"
+                "{name} in it belongs to somebody else, or others can write to it"
             ),
-            Reason::Part { name, errno } => write!(f, "cannot use its {name}: {errno}"),
+            Reason::Part { name, errno } => write!(f, "cannot use {name} in it: {errno}"),
             Reason::System { step, errno } => write!(f, "cannot {step}: {errno}"),
         }
     }

@@ -96,7 +96,7 @@ fn open_own(root: BorrowedFd<'_>, name: &[u8], mode: u32, uid: u32) -> Result<Ow
     let opened = match at::open_directory(root, name) {
         Err(Errno::NOENT) => make_directory(root, name, mode),
         // Made under a umask that hides it from its owner, by a start that was killed then.
-        Err(Errno::ACCESS) => at::change_mode(root, name, mode),
+        Err(Errno::ACCESS) => at::change_mode(root, name, mode).map_err(|_| Errno::ACCESS),
         opened => opened.map(drop),
     };
     let directory = opened.and_then(|()| at::open_directory(root, name))?;
