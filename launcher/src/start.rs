@@ -104,17 +104,16 @@ pub fn run(
         add_fallbacks(&mut candidates, snapshot);
     }
     let dev = snapshot.var(FLAVOR_DEV) == Some(b"1");
+    let mut heal = Heal::No;
     if let Some((store, workenv)) = start.ready(&candidates, dev) {
         let error = start.execute(&store, &workenv)?;
         if !error.may_be_damage() {
             return Err(StartError::Exec(error));
         }
-        // A file that is gone from the cache is put back, not reported for ever. A system store is healed by whoever
-        // fills it; until then, the user's own takes its place.
-        if store.root() != Path::new(SYSTEM_STORE) {
-            let workenv = start.ensure(&store, Heal::Yes)?;
-            return Err(StartError::Exec(start.execute(&store, &workenv)?));
-        }
+        // A file that is gone from the cache is put back, not reported for ever: where it was, or, when that place can no
+        // longer be used, in the next one. A system store is healed by whoever fills it; until then, the user's own
+        // takes its place.
+        heal = Heal::Yes;
     }
     let store = match open_store(package, snapshot, candidates) {
         Ok(store) => store.with_dev(dev),
@@ -123,10 +122,10 @@ pub fn run(
             return Err(error);
         }
     };
-    let workenv = start.ensure(&store, Heal::No)?;
+    let workenv = start.ensure(&store, heal)?;
     let error = start.execute(&store, &workenv)?;
     // It was ready in a store that is not the first candidate.
-    if error.may_be_damage() {
+    if error.may_be_damage() && heal == Heal::No {
         let workenv = start.ensure(&store, Heal::Yes)?;
         return Err(StartError::Exec(start.execute(&store, &workenv)?));
     }

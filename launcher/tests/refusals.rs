@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -240,27 +238,6 @@ fn relative_cache_directories() {
         assert_refused(&refused, 125, &[&fact]);
     }
     assert!(!place.path("here\u{1b}").exists());
-}
-
-/// A copy with the set-user-id bit, started by another user, refuses. Needs root to be tried.
-#[test]
-fn privileges() {
-    const NOBODY: u32 = 65_534;
-    let place = Place::default();
-    let path = place.script("p.psp", "echo started");
-    must(std::fs::set_permissions(
-        place.path("."),
-        PermissionsExt::from_mode(0o755),
-    ));
-    must(std::fs::set_permissions(
-        &path,
-        PermissionsExt::from_mode(0o4755),
-    ));
-    if rustix::process::geteuid().is_root() {
-        let mut command = place.command(&path);
-        let refused = output(command.uid(NOBODY).gid(NOBODY).current_dir("/"));
-        assert_refused(&refused, 125, &["privileges"]);
-    }
 }
 
 /// A start that fails where nobody reads standard error, with these dialog programs and no others. Returns what was

@@ -83,6 +83,15 @@ pub enum Reason {
         /// Bytes needed.
         needed: u64,
     },
+    /// It would lie in a home directory that does not exist.
+    NoHome,
+    /// A directory in it cannot be used.
+    Part {
+        /// Its name.
+        name: &'static str,
+        /// Why; `EPERM` for one that somebody else could change.
+        errno: Errno,
+    },
     /// A system call fails.
     System {
         /// What was being done.
@@ -111,6 +120,13 @@ impl StoreError {
             },
             StoreError::Setup => "see the output of the setup command",
         }
+    }
+}
+
+impl StoreError {
+    /// Whether a lock was taken away, and the same may go well behind whoever has the new one.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, StoreError::System { errno, .. } if *errno == Errno::STALE)
     }
 }
 
@@ -164,6 +180,15 @@ impl fmt::Display for Reason {
             Reason::Space { free, needed } => {
                 write!(f, "{free} bytes free, {needed} are needed")
             }
+            Reason::NoHome => f.write_str("there is no such home directory"),
+            Reason::Part {
+                name,
+                errno: Errno::PERM,
+            } => write!(
+                f,
+                "{name} in it belongs to somebody else, or others can write to it"
+            ),
+            Reason::Part { name, errno } => write!(f, "cannot use {name} in it: {errno}"),
             Reason::System { step, errno } => write!(f, "cannot {step}: {errno}"),
         }
     }

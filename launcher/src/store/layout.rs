@@ -26,7 +26,8 @@ use psp_format::metadata::{Lifecycle, Slot};
 use psp_format::path;
 use rustix::io::Errno;
 
-use super::{RUNS, Store, probe, remove::remove_tree};
+use super::remove::{clear_away, remove_tree, replace};
+use super::{RUNS, Store, probe};
 use crate::at;
 
 /// <https://bford.info/cachedir/>
@@ -81,13 +82,13 @@ impl Directories {
         remove_tree(self.staging.as_fd(), stage.as_bytes())?;
         write_file(self.staging.as_fd(), stage.as_bytes(), content)?;
         let staging = self.staging.as_fd();
-        at::rename(staging, stage.as_bytes(), to.as_fd(), name.as_bytes())
+        replace(staging, stage.as_bytes(), to.as_fd(), name.as_bytes())
     }
 
     /// Makes an empty directory in the staging area and opens it. What was there before is removed.
     pub(crate) fn stage(&self, name: &str) -> Result<OwnedFd, Errno> {
         let (staging, name) = (self.staging.as_fd(), name.as_bytes());
-        remove_tree(staging, name)?;
+        clear_away(staging, name, staging)?;
         make_directory(staging, name, 0o755)?;
         at::open_directory(staging, name)
     }
@@ -101,17 +102,21 @@ pub(crate) fn open_own(
     mode: u32,
     uid: u32,
 ) -> Result<OwnedFd, Errno> {
-    let mut opened = at::open_directory(root, name);
-    if matches!(opened, Err(Errno::NOENT)) {
-        make_directory(root, name, mode)?;
-        opened = at::open_directory(root, name);
+    let opened = match at::open_directory(root, name) {
+        Err(Errno::NOENT) => make_directory(root, name, mode),
+        // Made under a umask that hides it from its owner, by a start that was killed then.
+        Err(Errno::ACCESS) => at::change_mode(root, name, mode).map_err(|_| Errno::ACCESS),
+        opened => opened.map(drop),
+    };
+    let directory = opened.and_then(|()| at::open_directory(root, name))?;
+    let stat = rustix::fs::fstat(&directory)?;
+    if stat.st_uid != uid || !probe::is_private(&stat, uid) {
+        return Err(Errno::PERM);
     }
-    let directory = opened?;
-    if probe::is_private(&rustix::fs::fstat(&directory)?, uid) {
-        Ok(directory)
-    } else {
-        Err(Errno::PERM)
+    if stat.st_mode & 0o700 != 0o700 {
+        at::set_mode(&directory, mode)?;
     }
+    Ok(directory)
 }
 
 /// Makes a directory with exactly this mode. One that is there stays as it is: another start has made it.

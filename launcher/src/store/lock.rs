@@ -85,7 +85,7 @@ impl Lock {
         let file = match at::open(locks, name, flags, 0o600) {
             // Made under a umask that hides it from its owner.
             Err(Errno::ACCESS) => {
-                at::change_mode(locks, name, 0o600)?;
+                at::change_mode(locks, name, 0o600).map_err(|_| Errno::ACCESS)?;
                 at::open(locks, name, flags, 0o600)?
             }
             other => other?,
@@ -99,10 +99,13 @@ impl Lock {
             }
         }
         // Whoever removed the file held the lock; the next one to come would make a new file and have a second lock.
-        if rustix::fs::fstat(&file)?.st_nlink == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Lock { file }))
+        let lock = Lock { file };
+        Ok((!lock.is_lost()).then_some(lock))
+    }
+
+    /// Whether the file has been removed, so that somebody else can have the lock too.
+    pub(crate) fn is_lost(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     /// The lock as a descriptor whose number is at least `first`: for programs that inherit it.

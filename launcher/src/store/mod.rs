@@ -159,7 +159,7 @@ impl Store {
         for candidate in candidates {
             let opened = probe::open_fully(&candidate.path, uid).and_then(|root| {
                 Directories::open(root.as_fd(), uid)
-                    .map_err(|(_, errno)| probe::system("write to it", errno))?;
+                    .map_err(|(name, errno)| Reason::Part { name, errno })?;
                 let store = Store {
                     path: candidate.path.clone(),
                     root,

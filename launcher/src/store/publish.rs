@@ -19,15 +19,18 @@ use super::layout::{
 };
 use super::lock::Lock;
 use super::record::{self, BootId};
-use super::remove::{names, remove_tree};
+use super::remove::{names, remove_tree, replace};
 use super::sweep::{self, GC};
 use super::{Hooks, Store, Workenv};
 use super::{config, private, probe};
 use crate::at;
-use crate::extract::{self, Listing, Options, ReadAt, Tree};
+use crate::extract::{self, ExtractError, Listing, Options, ReadAt, Tree};
 
 /// Between two calls of [`Hooks::progress`].
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
+
+/// How often a start begins again because a cleaning program has taken its lock away.
+const MAX_TRIES: u32 = 3;
 
 /// Largest list that is read: more than [`psp_format::limits::MAX_ENTRIES`] entries of a usual length need.
 const MAX_LIST: usize = 256 << 20;
@@ -42,9 +45,7 @@ pub(crate) fn ensure(
 ) -> Result<Workenv, StoreError> {
     let slots = Arrangement::of(package, store.dev);
     let name = env_name(package, store.dev);
-    let directories = Directories::open(store.root.as_fd(), store.uid)
-        .map_err(|(name, errno)| store.failed("open", name, errno))?;
-    private::sweep(directories.runs.as_fd());
+    let path = store.env_path(&name);
     let told = Cell::new(false);
     let waiting = || {
         if !told.replace(true) {
@@ -52,40 +53,63 @@ pub(crate) fn ensure(
         }
     };
     let boot = BootId::read();
-    // Nothing is swept while this is held.
-    let gc = Lock::share(directories.locks.as_fd(), GC, &waiting);
-    let gc = gc.map_err(|errno| store.failed("lock", GC, errno))?;
-    let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let lock = lock.map_err(|errno| store.failed("lock", &name, errno))?;
-    let path = store.env_path(&name);
-    if !again && store.is_ready(&name, &boot) {
-        return Ok(Workenv { path });
+    let mut tries = 0_u32;
+    loop {
+        let directories = Directories::open(store.root.as_fd(), store.uid)
+            .map_err(|(name, errno)| store.failed("open", name, errno))?;
+        private::sweep(directories.runs.as_fd());
+        // Nothing is swept while this is held.
+        let gc = Lock::share(directories.locks.as_fd(), GC, &waiting);
+        let gc = gc.map_err(|errno| store.failed("use", "locks/gc", errno))?;
+        let lock = take_lock(store, &directories, &name, &waiting)?;
+        clear_staging(&directories, &name);
+        if !again && store.is_ready(&name, &boot) {
+            return Ok(Workenv { path });
+        }
+        let needed = store.missing(package);
+        check_space(store, needed)?;
+        let publisher = Publisher {
+            store,
+            directories: &directories,
+            package,
+            source,
+            hooks,
+            waiting: &waiting,
+            name: &name,
+            lock: &lock,
+            meter: Meter::new(hooks, needed),
+        };
+        match publisher.all(&slots, &boot) {
+            Ok(is_new) => {
+                drop(lock);
+                drop(gc);
+                // A store that is filled for everybody is swept by whoever fills it.
+                if is_new && !store.durable {
+                    sweep::after(store, &directories, &name);
+                }
+                return Ok(Workenv { path });
+            }
+            // Behind whoever has the new lock.
+            Err(error) if tries < MAX_TRIES && (lock.is_lost() || error.is_stale()) => {
+                tries = tries.saturating_add(1);
+            }
+            Err(error) => {
+                // What is half made takes room, which may be what was missing.
+                clear_staging(&directories, &name);
+                return Err(error);
+            }
+        }
     }
-    clear_staging(&directories, &name);
-    let needed = store.missing(package);
-    check_space(store, needed)?;
-    let publisher = Publisher {
-        store,
-        directories: &directories,
-        package,
-        source,
-        hooks,
-        waiting: &waiting,
-        name: &name,
-        meter: Meter::new(hooks, needed),
-    };
-    for (slot, key) in &slots.shared {
-        publisher.shared(slot, key)?;
-    }
-    publisher.environment(&slots)?;
-    let is_new = publisher.record(&slots, &boot)?;
-    drop(lock);
-    drop(gc);
-    // A store that is filled for everybody is swept by whoever fills it.
-    if is_new && !store.durable {
-        sweep::after(store, &directories, &name);
-    }
-    Ok(Workenv { path })
+}
+
+fn take_lock(
+    store: &Store,
+    directories: &Directories,
+    name: &str,
+    waiting: &dyn Fn(),
+) -> Result<Lock, StoreError> {
+    let lock = Lock::take(directories.locks.as_fd(), name, waiting);
+    lock.map_err(|errno| store.failed("use", &join(&["locks/", name]), errno))
 }
 
 impl Store {
@@ -175,10 +199,21 @@ struct Publisher<'a> {
     waiting: &'a dyn Fn(),
     /// Of the environment.
     name: &'a str,
+    /// Of the same name.
+    lock: &'a Lock,
     meter: Meter<'a>,
 }
 
 impl Publisher<'_> {
+    fn all(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<bool, StoreError> {
+        for (slot, key) in &slots.shared {
+            self.shared(slot, key)?;
+        }
+        self.environment(slots)?;
+        self.keep(self.lock, self.name)?;
+        self.record(slots, boot)
+    }
+
     fn stage(&self, name: &str) -> Result<OwnedFd, StoreError> {
         let staged = self.directories.stage(name);
         staged.map_err(|errno| self.store.failed("make", name, errno))
@@ -196,22 +231,39 @@ impl Publisher<'_> {
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let lock = Lock::take(self.directories.locks.as_fd(), &key, self.waiting);
-        let _lock = lock.map_err(|errno| self.store.failed("lock", &key, errno))?;
+        let lock = take_lock(self.store, self.directories, &key, self.waiting)?;
         // Another package may have put it there in the meantime.
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let result = self.make_shared(slot, &key, &list);
+        let result = self.make_shared(slot, &key, &list, &lock);
+        if result.is_err() {
+            self.keep(&lock, &key)?;
+        }
         // Nothing is left after a success, and nothing that anybody could use after a failure.
         let _ = remove_tree(self.directories.staging.as_fd(), key.as_bytes());
         result
     }
 
-    fn make_shared(&self, slot: &Slot, key: &str, list: &str) -> Result<(), StoreError> {
+    /// Fails where a lock has been taken away: another start may be at work in the same place.
+    fn keep(&self, lock: &Lock, name: &str) -> Result<(), StoreError> {
+        if lock.is_lost() {
+            return Err(self.store.failed("keep the lock of", name, Errno::STALE));
+        }
+        Ok(())
+    }
+
+    fn make_shared(
+        &self,
+        slot: &Slot,
+        key: &str,
+        list: &str,
+        lock: &Lock,
+    ) -> Result<(), StoreError> {
         let staged = self.stage(key)?;
         let listing = self.extract(slot, staged.as_fd(), false)?;
         let slots = &self.directories.slots;
+        self.keep(lock, key)?;
         // The list first: a slot without a list would be extracted again.
         self.write(&listing.to_file(), slots, list)?;
         let published = match at::open_directory(slots.as_fd(), key.as_bytes()) {
@@ -224,8 +276,8 @@ impl Publisher<'_> {
     /// Moves a directory from the staging area to its place. What is there is removed.
     fn publish(&self, name: &str, to: &OwnedFd) -> Result<(), Errno> {
         let name = name.as_bytes();
-        remove_tree(to.as_fd(), name)?;
-        at::rename(self.directories.staging.as_fd(), name, to.as_fd(), name)
+        let staging = self.directories.staging.as_fd();
+        replace(staging, name, to.as_fd(), name)
     }
 
     fn is_shared_whole(&self, key: &str, list: &str) -> bool {
@@ -247,8 +299,16 @@ impl Publisher<'_> {
             writable,
             progress: Some(&progress),
         };
-        let written = extract::slot(self.package, &slot.id, self.source, into, &options)?;
-        Ok(written.listing)
+        match extract::slot(self.package, &slot.id, self.source, into, &options) {
+            Ok(written) => Ok(written.listing),
+            // The path of an entry alone does not tell which disk is full.
+            Err(ExtractError::Write { step, path, errno }) => {
+                Err(self
+                    .store
+                    .failed(step, &path.escape_ascii().to_string(), errno))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Sees that the environment is there, set up, and whole.
@@ -281,6 +341,7 @@ impl Publisher<'_> {
             init.push(self.extract(slot, staged.as_fd(), true)?);
         }
         self.link(slots, &staged)?;
+        self.keep(self.lock, self.name)?;
         self.publish(self.name, envs)
             .map_err(|errno| self.store.failed("publish", self.name, errno))?;
         if !self.package.metadata().setup.is_empty() {
@@ -296,7 +357,17 @@ impl Publisher<'_> {
                     .map_err(|errno| self.store.failed("remove", &slot.target, errno))?;
             }
         }
+        if !self.package.metadata().setup.is_empty() || slots.own.iter().copied().any(is_writable) {
+            self.flush()?;
+        }
+        self.keep(self.lock, self.name)?;
         self.write(b"", envs, done)
+    }
+
+    /// Waits until the disk has everything. No list tells how large files are that setup commands made or the application
+    /// may change; so nobody could tell, after a power failure, that they are empty for it.
+    fn flush(&self) -> Result<(), StoreError> {
+        sync(&self.store.root).map_err(|errno| self.store.failed("flush", "the file system", errno))
     }
 
     /// Sees that the environment has a link to each shared slot.
@@ -359,6 +430,9 @@ impl Publisher<'_> {
             repair(live.as_fd(), staged.as_fd(), &listing)
                 .map_err(|errno| self.store.failed("repair", &slot.target, errno))?;
             let _ = remove_tree(self.directories.staging.as_fd(), self.name.as_bytes());
+            if is_writable(slot) {
+                self.flush()?;
+            }
         }
         Ok(())
     }
@@ -389,8 +463,7 @@ impl Publisher<'_> {
     /// not after a reboot or a repair.
     fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<bool, StoreError> {
         let boot = if self.store.durable {
-            let flushed = sync(&self.store.root);
-            flushed.map_err(|errno| self.store.failed("flush", "the file system", errno))?;
+            self.flush()?;
             None
         } else {
             Some(boot)
