@@ -1,0 +1,2 @@
+def rows(bench, place):
+    return []
