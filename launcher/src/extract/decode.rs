@@ -1,21 +1,30 @@
 //! Frames to content (M60 to M63), a piece at a time.
 //!
-//! A decoder needs its window, at most 8 MiB, and two small buffers, whatever the size of the frame.
+//! Where memory allows, a frame is decoded in one step, from one buffer that holds it into another that holds its content:
+//! no window is kept besides, nothing is copied out of it, and a file of the frame is written at once. A frame that is too
+//! large for that, or does not say how large its content is, is decoded in pieces, with its window and two small buffers.
+//! Either way a thread needs no more than its share of [`MEMORY`].
 
 use psp_format::Error;
 use psp_format::frames::{FOOTER_SIZE, Frame, FrameFault, SeekTable};
 use psp_format::limits::MAX_WINDOW_LOG;
 use psp_format::metadata::Slot;
 use psp_format::range::{Range, widen};
-use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
+use zstd::zstd_safe::{
+    DCtx, DParameter, InBuffer, OutBuffer, find_frame_compressed_size, get_error_name,
+};
 
 use super::error::ExtractError;
 use super::source::{ReadAt, at_most, read_exact};
 
-/// Stored bytes that are read at once.
+/// Memory for the decoders of all threads together, in bytes: what is left of 64 MiB for everything else is ample.
+const MEMORY: usize = 56 << 20;
+/// Stored bytes that are read at once, where a frame is decoded in pieces.
 const INPUT: usize = 128 << 10;
-/// Content that is handed on at once. Two blocks of the format; fits the second-level cache.
+/// Content that is handed on at once then. Two blocks of the format; fits the second-level cache.
 pub(crate) const OUTPUT: usize = 256 << 10;
+/// Most bytes of a frame's header (RFC 8878, 3.1.1.1).
+const MAX_HEADER: usize = 18;
 
 /// Reads and checks the seek table of a framed slot that lies at `range` of the file.
 pub(crate) fn seek_table(
@@ -48,25 +57,28 @@ pub(crate) fn frame_error(slot: &Slot, fault: FrameFault) -> ExtractError {
 /// A decoder with its buffers. One for each thread.
 pub(crate) struct Decoder {
     context: DCtx<'static>,
+    /// Whether the context has a window, because it has decoded in pieces.
+    has_window: bool,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// How large the two buffers may be together, in bytes.
+    share: usize,
 }
 
 impl Decoder {
-    pub(crate) fn new() -> Result<Decoder, ExtractError> {
-        let mut context = DCtx::try_create().ok_or(ExtractError::NoMemory)?;
-        context
-            .set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))
-            .map_err(|_| ExtractError::NoMemory)?;
+    /// A decoder for one of `threads` threads.
+    pub(crate) fn new(threads: usize) -> Result<Decoder, ExtractError> {
         Ok(Decoder {
-            context,
-            input: vec![0; INPUT],
-            output: vec![0; OUTPUT],
+            context: new_context()?,
+            has_window: false,
+            input: Vec::new(),
+            output: Vec::new(),
+            share: MEMORY.checked_div(threads).unwrap_or(0),
         })
     }
 
     /// Decodes frame number `nth` of a slot whose stored bytes begin at `start` of the file, and gives the content to
-    /// `take` in pieces of at most [`OUTPUT`] bytes.
+    /// `take`: all of it at once, or in pieces of at most [`OUTPUT`] bytes.
     pub(crate) fn frame(
         &mut self,
         source: &dyn ReadAt,
@@ -74,26 +86,90 @@ impl Decoder {
         (nth, frame): (usize, &Frame),
         take: &mut dyn FnMut(&[u8]) -> Result<(), ExtractError>,
     ) -> Result<(), ExtractError> {
-        let wrong_size = || frame_error(slot, FrameFault::Content { frame: nth });
-        let mut at = start.saturating_add(frame.stored.start());
-        let end = start.saturating_add(frame.stored.end());
+        let at = start.saturating_add(frame.stored.start());
+        let stored = at_most(self.share, frame.stored.len());
+        let content = at_most(self.share, frame.content.len());
+        let mut header = [0; MAX_HEADER];
+        let header = header.get_mut(..stored.min(MAX_HEADER)).unwrap_or_default();
+        read_exact(source, header, at)?;
+        let stated = check_header(header).map_err(|detail| decode_error(slot, nth, detail))?;
+        match stated {
+            Some(size) if size != frame.content.len() => {}
+            Some(_) if stored.saturating_add(content) < self.share => {
+                self.reserve(stored, content)?;
+                if self.whole((source, at), (slot, nth), (stored, content))? {
+                    return take(self.output.get(..content).unwrap_or_default());
+                }
+            }
+            _ => {
+                if self.pieces((source, at), (slot, nth), frame, take)? {
+                    return Ok(());
+                }
+            }
+        }
+        Err(frame_error(slot, FrameFault::Content { frame: nth }))
+    }
+
+    /// Makes room for a frame that is decoded in one step.
+    fn reserve(&mut self, stored: usize, content: usize) -> Result<(), ExtractError> {
+        if self.has_window {
+            self.context = new_context()?;
+            self.has_window = false;
+        }
+        let input = self.input.len().max(stored);
+        let output = self.output.len().max(content);
+        if input.saturating_add(output) > self.share {
+            (self.input, self.output) = (Vec::new(), Vec::new());
+        }
+        grow(&mut self.input, stored);
+        grow(&mut self.output, content);
+        Ok(())
+    }
+
+    /// Decodes a frame of `stored` bytes in one step. Whether it is one frame and gives `content` bytes.
+    fn whole(
+        &mut self,
+        (source, at): (&dyn ReadAt, u64),
+        (slot, nth): (&Slot, usize),
+        (stored, content): (usize, usize),
+    ) -> Result<bool, ExtractError> {
+        let input = self.input.get_mut(..stored).unwrap_or_default();
+        read_exact(source, input, at)?;
+        // A second frame, or rubbish, within the stored size of one; or a frame that is cut off.
+        if find_frame_compressed_size(input) != Ok(stored) {
+            return Ok(false);
+        }
+        let output = self.output.get_mut(..content).unwrap_or_default();
+        let decoded = self.context.decompress(output, input);
+        let decoded = decoded.map_err(|code| decode_error(slot, nth, get_error_name(code)))?;
+        Ok(decoded == content)
+    }
+
+    /// Decodes a frame in pieces. Whether it is one frame and gives as much content as it should.
+    fn pieces(
+        &mut self,
+        (source, mut at): (&dyn ReadAt, u64),
+        (slot, nth): (&Slot, usize),
+        frame: &Frame,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), ExtractError>,
+    ) -> Result<bool, ExtractError> {
+        if !self.has_window {
+            self.has_window = true;
+            (self.input, self.output) = (vec![0; INPUT], vec![0; OUTPUT]);
+        }
+        let end = at.saturating_add(frame.stored.len());
         let mut content_left = frame.content.len();
-        let mut is_first = true;
         let mut is_complete = false;
         while at < end {
             let len = at_most(INPUT, end.saturating_sub(at));
             let piece = self.input.get_mut(..len).unwrap_or_default();
             read_exact(source, piece, at)?;
             at = at.saturating_add(widen(len));
-            if is_first {
-                check_header(piece).map_err(|detail| decode_error(slot, nth, detail))?;
-                is_first = false;
-            }
             let mut input = InBuffer::around(piece);
             loop {
                 if is_complete {
                     // A second frame, or rubbish, within the stored size of one.
-                    return Err(wrong_size());
+                    return Ok(false);
                 }
                 let mut output = OutBuffer::around(self.output.as_mut_slice());
                 let hint = self
@@ -102,9 +178,10 @@ impl Decoder {
                     .map_err(|code| decode_error(slot, nth, get_error_name(code)))?;
                 is_complete = hint == 0;
                 let produced = output.pos();
-                content_left = content_left
-                    .checked_sub(widen(produced))
-                    .ok_or_else(wrong_size)?;
+                let Some(left) = content_left.checked_sub(widen(produced)) else {
+                    return Ok(false);
+                };
+                content_left = left;
                 take(self.output.get(..produced).unwrap_or_default())?;
                 let needs_input = input.pos == len && (produced < OUTPUT || is_complete);
                 if needs_input {
@@ -112,11 +189,24 @@ impl Decoder {
                 }
             }
         }
-        if is_complete && content_left == 0 {
-            Ok(())
-        } else {
-            Err(wrong_size())
-        }
+        Ok(is_complete && content_left == 0)
+    }
+}
+
+fn new_context() -> Result<DCtx<'static>, ExtractError> {
+    let mut context = DCtx::try_create().ok_or(ExtractError::NoMemory)?;
+    context
+        .set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))
+        .map_err(|_| ExtractError::NoMemory)?;
+    Ok(context)
+}
+
+/// Sees that a buffer has at least this size. What was in it is lost.
+fn grow(buffer: &mut Vec<u8>, size: usize) {
+    if buffer.len() < size {
+        // First gives back what is there.
+        *buffer = Vec::new();
+        *buffer = vec![0; size];
     }
 }
 
@@ -127,8 +217,9 @@ fn decode_error(slot: &Slot, frame: usize, detail: &str) -> ExtractError {
 
 /// M63: no dictionary, no checksum, and a window of at most 8 MiB (RFC 8878, 3.1.1.1).
 ///
-/// The decoder has the same limit, but does not apply it to frames that it can decode in one step.
-fn check_header(frame: &[u8]) -> Result<(), &'static str> {
+/// The decoder has the same limit, but does not apply it to frames that it can decode in one step. Returns the size of the
+/// content, where the frame states it.
+fn check_header(frame: &[u8]) -> Result<Option<u64>, &'static str> {
     const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     const MAX_WINDOW: u64 = 1 << MAX_WINDOW_LOG;
     let rest = frame.strip_prefix(&MAGIC).ok_or("not a Zstandard frame")?;
@@ -140,30 +231,34 @@ fn check_header(frame: &[u8]) -> Result<(), &'static str> {
         // The signed digest of the stored bytes says more, and has been compared.
         return Err("has a checksum");
     }
-    let window = if descriptor & 0x20 == 0 {
-        let byte = u64::from(*rest.first().ok_or("truncated header")?);
-        let base = 1024_u64.checked_shl(u32::try_from(byte >> 3).unwrap_or(u32::MAX));
-        let base = base.unwrap_or(u64::MAX);
-        base.saturating_add((base >> 3).saturating_mul(byte & 7))
+    let is_single = descriptor & 0x20 != 0;
+    let (window, rest) = if is_single {
+        (None, rest)
     } else {
-        let field = match descriptor >> 6 {
-            0 => 1,
-            1 => 2,
-            2 => 4,
-            _ => 8,
-        };
-        let size = rest.get(..field).ok_or("truncated header")?;
-        let size = size
-            .iter()
-            .rev()
-            .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
-        // RFC 8878, 3.1.1.1.4: two bytes count from 256.
-        size.saturating_add(if field == 2 { 256 } else { 0 })
+        let (byte, rest) = rest.split_first().ok_or("truncated header")?;
+        let base = 1024_u64.checked_shl(u32::from(byte >> 3));
+        let base = base.unwrap_or(u64::MAX);
+        let eighths = (base >> 3).saturating_mul(u64::from(byte & 7));
+        (Some(base.saturating_add(eighths)), rest)
     };
-    if window > MAX_WINDOW {
+    let field = match descriptor >> 6 {
+        0 if is_single => 1,
+        0 => 0,
+        1 => 2,
+        2 => 4,
+        _ => 8,
+    };
+    let size = rest.get(..field).ok_or("truncated header")?;
+    let size = size
+        .iter()
+        .rev()
+        .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
+    // RFC 8878, 3.1.1.1.4: two bytes count from 256.
+    let size = size.saturating_add(if field == 2 { 256 } else { 0 });
+    if window.unwrap_or(size) > MAX_WINDOW {
         Err("needs a window of more than 8 MiB")
     } else {
-        Ok(())
+        Ok((field > 0).then_some(size))
     }
 }
 
