@@ -7,7 +7,7 @@
 
 use psp_format::Error;
 use psp_format::frames::{FOOTER_SIZE, Frame, FrameFault, SeekTable};
-use psp_format::limits::MAX_WINDOW_LOG;
+use psp_format::limits::{FULL_FRAME, MAX_WINDOW_LOG};
 use psp_format::metadata::Slot;
 use psp_format::range::{Range, widen};
 use zstd::zstd_safe::{
@@ -16,6 +16,7 @@ use zstd::zstd_safe::{
 
 use super::error::ExtractError;
 use super::source::{ReadAt, at_most, read_exact};
+use crate::sys;
 
 /// Memory for the decoders of all threads together, in bytes: what is left of 64 MiB for everything else is ample.
 const MEMORY: usize = 56 << 20;
@@ -61,7 +62,9 @@ pub(crate) struct Decoder {
     has_window: bool,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// How large the two buffers may be together, in bytes.
+    /// How much of the two buffers has been written to, and so takes memory.
+    used: (usize, usize),
+    /// How much that may be together, in bytes.
     share: usize,
 }
 
@@ -73,6 +76,7 @@ impl Decoder {
             has_window: false,
             input: Vec::new(),
             output: Vec::new(),
+            used: (0, 0),
             share: MEMORY.checked_div(threads).unwrap_or(0),
         })
     }
@@ -116,13 +120,21 @@ impl Decoder {
             self.context = new_context()?;
             self.has_window = false;
         }
-        let input = self.input.len().max(stored);
-        let output = self.output.len().max(content);
-        if input.saturating_add(output) > self.share {
+        let (input, output) = self.used;
+        self.used = (input.max(stored), output.max(content));
+        if self.used.0.saturating_add(self.used.1) > self.share {
+            self.used = (stored, content);
             (self.input, self.output) = (Vec::new(), Vec::new());
         }
-        grow(&mut self.input, stored);
-        grow(&mut self.output, content);
+        // Larger than this frame needs, for the next ones: memory is taken only where it is written to.
+        if self.input.len() < stored {
+            self.input = Vec::new();
+            self.input = vec![0; stored.next_power_of_two()];
+        }
+        if self.output.len() < content {
+            self.output = vec![0; at_most(content.max(MEMORY), FULL_FRAME)];
+            sys::use_large_pages(&mut self.output);
+        }
         Ok(())
     }
 
@@ -199,15 +211,6 @@ fn new_context() -> Result<DCtx<'static>, ExtractError> {
         .set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))
         .map_err(|_| ExtractError::NoMemory)?;
     Ok(context)
-}
-
-/// Sees that a buffer has at least this size. What was in it is lost.
-fn grow(buffer: &mut Vec<u8>, size: usize) {
-    if buffer.len() < size {
-        // First gives back what is there.
-        *buffer = Vec::new();
-        *buffer = vec![0; size];
-    }
 }
 
 fn decode_error(slot: &Slot, frame: usize, detail: &str) -> ExtractError {
