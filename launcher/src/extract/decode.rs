@@ -266,23 +266,104 @@ fn check_header(frame: &[u8]) -> Result<Option<u64>, &'static str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
-    use super::check_header;
+    use psp_format::digest::{Checksum, Digest};
+    use psp_format::metadata::{Lifecycle, Purpose};
+    use psp_format::ops::Operations;
+
+    use super::*;
 
     #[test]
     fn windows_are_bounded_before_decoding() {
         let header = |rest: &[u8]| check_header(&[&[0x28, 0xb5, 0x2f, 0xfd], rest].concat());
-        assert!(header(&[0, 13 << 3]).is_ok(), "8 MiB");
+        assert_eq!(header(&[0, 13 << 3]), Ok(None), "8 MiB");
         assert!(header(&[0, 13 << 3 | 1]).is_err(), "9 MiB");
         assert!(header(&[0, 0xff]).is_err(), "the largest");
-        assert!(header(&[0x20, 0]).is_ok(), "one segment of 0 bytes");
-        assert!(header(&[0xa0, 0, 0, 0x80, 0]).is_ok(), "8 MiB");
+        assert_eq!(header(&[0x20, 0]), Ok(Some(0)), "one segment of 0 bytes");
+        assert_eq!(header(&[0xa0, 0, 0, 0x80, 0]), Ok(Some(8 << 20)));
         assert!(header(&[0xa0, 1, 0, 0x80, 0]).is_err(), "8 MiB + 1");
         assert!(header(&[0xe0, 0, 0, 0, 0, 0, 0, 0, 1]).is_err(), "2^56");
-        assert!(header(&[0x60, 0xff, 0xff]).is_ok());
+        assert_eq!(header(&[0x60, 0xff, 0xff]), Ok(Some(65535 + 256)));
+        let sized = [0xc0, 13 << 3, 0, 0, 0, 1, 0, 0, 0, 0];
+        assert_eq!(header(&sized), Ok(Some(16 << 20)), "a size and a window");
         assert!(header(&[1, 0, 7]).is_err(), "dictionary");
         assert!(header(&[4, 0]).is_err(), "checksum");
+        assert!(header(&[0x80, 0, 1]).is_err(), "half a size");
         assert!(header(&[]).is_err());
         assert!(check_header(&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]).is_err());
+    }
+
+    fn slot() -> Slot {
+        Slot {
+            checksum: Checksum(Digest::of(b"")),
+            id: "s".to_owned(),
+            lifecycle: Lifecycle::Cached,
+            mode: 0o755,
+            mutable: false,
+            offset: 0,
+            operations: Operations::TarZst,
+            operations_code: Operations::TarZst.code(),
+            original_size: 1,
+            purpose: Purpose::Payload,
+            size: 1,
+            slot: 0,
+            source: String::new(),
+            target: "rt".to_owned(),
+        }
+    }
+
+    /// Decodes a frame, and counts the pieces.
+    fn decode(decoder: &mut Decoder, stored: &[u8], content: usize) -> (Vec<u8>, usize) {
+        let range = |len: usize| Range::new(0, widen(len)).unwrap_or_else(|| panic!("{len}"));
+        let frame = Frame {
+            stored: range(stored.len()),
+            content: range(content),
+        };
+        let (mut out, mut pieces) = (Vec::new(), 0);
+        let mut take = |piece: &[u8]| {
+            out.extend_from_slice(piece);
+            pieces += 1;
+            Ok(())
+        };
+        decoder
+            .frame(&stored, (&slot(), 0), (0, &frame), &mut take)
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        (out, pieces)
+    }
+
+    #[test]
+    fn memory_decides_how_frames_are_decoded_and_both_ways_give_the_same() {
+        let content = |len: u32, shift: u32| -> Vec<u8> {
+            (0..len)
+                .map(|n| (n.wrapping_mul(2_654_435_761) >> shift) as u8 & 0x3f)
+                .collect()
+        };
+        let samples: Vec<(Vec<u8>, Vec<u8>)> =
+            [(9 << 20, 24), (1 << 20, 3), (16 << 20, 24), (700, 1)]
+                .map(|(len, shift)| content(len, shift))
+                .map(|content| {
+                    (
+                        zstd::bulk::compress(&content, 1).unwrap_or_default(),
+                        content,
+                    )
+                })
+                .into();
+        for threads in [1, 4, 1000] {
+            let mut decoder = Decoder::new(threads).unwrap_or_else(|error| panic!("{error:?}"));
+            // Again in the same order: the buffers are those of another frame then.
+            for (stored, content) in samples.iter().chain(&samples) {
+                let (found, pieces) = decode(&mut decoder, stored, content.len());
+                assert!(found == *content);
+                let fits = stored.len() + content.len() < MEMORY / threads;
+                assert_eq!(pieces == 1, fits || content.len() < OUTPUT, "{threads}");
+                // A window of 8 MiB takes the place of the buffers; they never take more than the share.
+                if decoder.has_window {
+                    assert!(decoder.input.len() + decoder.output.len() == INPUT + OUTPUT);
+                } else {
+                    assert!(decoder.used.0 + decoder.used.1 <= MEMORY / threads);
+                }
+            }
+        }
     }
 }
