@@ -90,118 +90,99 @@ impl Decoder {
         (nth, frame): (usize, &Frame),
         take: &mut dyn FnMut(&[u8]) -> Result<(), ExtractError>,
     ) -> Result<(), ExtractError> {
-        let at = start.saturating_add(frame.stored.start());
-        let stored = at_most(self.share, frame.stored.len());
-        let content = at_most(self.share, frame.content.len());
+        let wrong_size = || frame_error(slot, FrameFault::Content { frame: nth });
+        let failed = |detail: &str| {
+            let detail = detail.to_owned();
+            frame_error(slot, FrameFault::Decode { frame: nth, detail })
+        };
+        let mut at = start.saturating_add(frame.stored.start());
+        let end = start.saturating_add(frame.stored.end());
         let mut header = [0; MAX_HEADER];
-        let header = header.get_mut(..stored.min(MAX_HEADER)).unwrap_or_default();
+        let header = header
+            .get_mut(..at_most(MAX_HEADER, frame.stored.len()))
+            .unwrap_or_default();
         read_exact(source, header, at)?;
-        let stated = check_header(header).map_err(|detail| decode_error(slot, nth, detail))?;
-        match stated {
-            Some(size) if size != frame.content.len() => {}
-            Some(_) if stored.saturating_add(content) < self.share => {
-                self.reserve(stored, content)?;
-                if self.whole((source, at), (slot, nth), (stored, content))? {
-                    return take(self.output.get(..content).unwrap_or_default());
-                }
-            }
-            _ => {
-                if self.pieces((source, at), (slot, nth), frame, take)? {
-                    return Ok(());
-                }
-            }
-        }
-        Err(frame_error(slot, FrameFault::Content { frame: nth }))
-    }
-
-    /// Makes room for a frame that is decoded in one step.
-    fn reserve(&mut self, stored: usize, content: usize) -> Result<(), ExtractError> {
-        if self.has_window {
-            self.context = new_context()?;
-            self.has_window = false;
-        }
-        let (input, output) = self.used;
-        self.used = (input.max(stored), output.max(content));
-        if self.used.0.saturating_add(self.used.1) > self.share {
-            self.used = (stored, content);
-            (self.input, self.output) = (Vec::new(), Vec::new());
-        }
-        // Larger than this frame needs, for the next ones: memory is taken only where it is written to.
-        if self.input.len() < stored {
-            self.input = Vec::new();
-            self.input = vec![0; stored.next_power_of_two()];
-        }
-        if self.output.len() < content {
-            self.output = vec![0; at_most(content.max(MEMORY), FULL_FRAME)];
-            sys::use_large_pages(&mut self.output);
-        }
-        Ok(())
-    }
-
-    /// Decodes a frame of `stored` bytes in one step. Whether it is one frame and gives `content` bytes.
-    fn whole(
-        &mut self,
-        (source, at): (&dyn ReadAt, u64),
-        (slot, nth): (&Slot, usize),
-        (stored, content): (usize, usize),
-    ) -> Result<bool, ExtractError> {
-        let input = self.input.get_mut(..stored).unwrap_or_default();
-        read_exact(source, input, at)?;
-        // A second frame, or rubbish, within the stored size of one; or a frame that is cut off.
-        if find_frame_compressed_size(input) != Ok(stored) {
-            return Ok(false);
-        }
-        let output = self.output.get_mut(..content).unwrap_or_default();
-        let decoded = self.context.decompress(output, input);
-        let decoded = decoded.map_err(|code| decode_error(slot, nth, get_error_name(code)))?;
-        Ok(decoded == content)
-    }
-
-    /// Decodes a frame in pieces. Whether it is one frame and gives as much content as it should.
-    fn pieces(
-        &mut self,
-        (source, mut at): (&dyn ReadAt, u64),
-        (slot, nth): (&Slot, usize),
-        frame: &Frame,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), ExtractError>,
-    ) -> Result<bool, ExtractError> {
-        if !self.has_window {
-            self.has_window = true;
-            (self.input, self.output) = (vec![0; INPUT], vec![0; OUTPUT]);
-        }
-        let end = at.saturating_add(frame.stored.len());
+        let stated = check_header(header).map_err(failed)?;
         let mut content_left = frame.content.len();
+        if stated.is_some_and(|size| size != content_left) {
+            return Err(wrong_size());
+        }
+        let is_whole = self.prepare(frame, stated.is_some())?;
+        let input_size = if is_whole { self.share } else { INPUT };
+        let output_size = if is_whole { self.share } else { OUTPUT };
+        let output_size = at_most(output_size, frame.content.len());
         let mut is_complete = false;
         while at < end {
-            let len = at_most(INPUT, end.saturating_sub(at));
+            let len = at_most(input_size, end.saturating_sub(at));
             let piece = self.input.get_mut(..len).unwrap_or_default();
             read_exact(source, piece, at)?;
             at = at.saturating_add(widen(len));
+            // Only a frame that is there as a whole is decoded in one step.
+            if is_whole && find_frame_compressed_size(piece) != Ok(len) {
+                return Err(wrong_size());
+            }
             let mut input = InBuffer::around(piece);
             loop {
                 if is_complete {
                     // A second frame, or rubbish, within the stored size of one.
-                    return Ok(false);
+                    return Err(wrong_size());
                 }
-                let mut output = OutBuffer::around(self.output.as_mut_slice());
+                let output = self.output.get_mut(..output_size).unwrap_or_default();
+                let mut output = OutBuffer::around(output);
                 let hint = self
                     .context
                     .decompress_stream(&mut output, &mut input)
-                    .map_err(|code| decode_error(slot, nth, get_error_name(code)))?;
+                    .map_err(|code| failed(get_error_name(code)))?;
                 is_complete = hint == 0;
                 let produced = output.pos();
-                let Some(left) = content_left.checked_sub(widen(produced)) else {
-                    return Ok(false);
-                };
-                content_left = left;
+                content_left = content_left
+                    .checked_sub(widen(produced))
+                    .ok_or_else(wrong_size)?;
                 take(self.output.get(..produced).unwrap_or_default())?;
-                let needs_input = input.pos == len && (produced < OUTPUT || is_complete);
+                let needs_input = input.pos == len && (produced < output_size || is_complete);
                 if needs_input {
                     break;
                 }
             }
         }
-        Ok(is_complete && content_left == 0)
+        if is_complete && content_left == 0 {
+            Ok(())
+        } else {
+            Err(wrong_size())
+        }
+    }
+
+    /// Makes room for a frame. Whether it can be decoded in one step.
+    fn prepare(&mut self, frame: &Frame, is_sized: bool) -> Result<bool, ExtractError> {
+        let stored = at_most(self.share, frame.stored.len());
+        let content = at_most(self.share, frame.content.len());
+        let is_whole = is_sized && stored.saturating_add(content) < self.share;
+        if self.has_window == is_whole {
+            // What the one way needs goes before the other begins.
+            self.context = new_context()?;
+            self.has_window = !is_whole;
+            self.used = (usize::MAX, 0);
+        }
+        let (input, output) = if is_whole {
+            (stored, content)
+        } else {
+            (INPUT, OUTPUT)
+        };
+        self.used = (self.used.0.max(input), self.used.1.max(output));
+        if self.used.0.saturating_add(self.used.1) > self.share {
+            self.used = (input, output);
+            renew(&mut self.input, 0);
+            renew(&mut self.output, 0);
+        }
+        // Larger than this frame needs, for the next ones: memory is taken only where it is written to.
+        if self.input.len() < input {
+            renew(&mut self.input, input.saturating_mul(2));
+        }
+        if self.output.len() < output {
+            renew(&mut self.output, output.max(at_most(MEMORY, FULL_FRAME)));
+            sys::use_large_pages(&mut self.output);
+        }
+        Ok(is_whole)
     }
 }
 
@@ -213,9 +194,12 @@ fn new_context() -> Result<DCtx<'static>, ExtractError> {
     Ok(context)
 }
 
-fn decode_error(slot: &Slot, frame: usize, detail: &str) -> ExtractError {
-    let detail = detail.to_owned();
-    frame_error(slot, FrameFault::Decode { frame, detail })
+/// Gives a buffer another size, without what was in it.
+#[inline(never)]
+fn renew(buffer: &mut Vec<u8>, size: usize) {
+    // The old one goes first.
+    *buffer = Vec::new();
+    *buffer = vec![0; size];
 }
 
 /// M63: no dictionary, no checksum, and a window of at most 8 MiB (RFC 8878, 3.1.1.1).
@@ -358,11 +342,9 @@ mod tests {
                 let fits = stored.len() + content.len() < MEMORY / threads;
                 assert_eq!(pieces == 1, fits || content.len() < OUTPUT, "{threads}");
                 // A window of 8 MiB takes the place of the buffers; they never take more than the share.
-                if decoder.has_window {
-                    assert!(decoder.input.len() + decoder.output.len() == INPUT + OUTPUT);
-                } else {
-                    assert!(decoder.used.0 + decoder.used.1 <= MEMORY / threads);
-                }
+                let used = decoder.used.0 + decoder.used.1;
+                assert!(used <= (MEMORY / threads).max(INPUT + OUTPUT));
+                assert!(!decoder.has_window || used == INPUT + OUTPUT);
             }
         }
     }
