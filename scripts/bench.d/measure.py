@@ -5,9 +5,11 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,13 +43,24 @@ def environment(**more):
     return kept | {name: str(value) for name, value in more.items()}
 
 
-def call(command, **options):
-    """Runs a command that must succeed; its output is shown when it does not."""
+def call(command, cwd=None, env=None):
+    """Runs a command that must succeed and gives its output, which is shown when it does not.
+
+    It has a process group of its own: when this program is interrupted, everything that it started ends with it.
+    """
     command = [str(part) for part in command]
-    done = subprocess.run(command, capture_output=True, text=True, env=options.pop("env", environment()), **options)
-    if done.returncode:
-        raise BenchError(f"{shlex.join(command)}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=env or environment(), start_new_session=True
+    )
+    try:
+        output, errors = running.communicate()
+    except BaseException:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        raise
+    if running.returncode:
+        raise BenchError(f"{shlex.join(command)}: status {running.returncode}\n{output[-2000:]}{errors[-2000:]}")
+    return output
 
 
 class Place:
@@ -71,8 +84,11 @@ class Place:
         shutil.rmtree(self.mounted, ignore_errors=True)
 
     def unmount(self):
-        if os.path.ismount(self.mounted):
-            subprocess.run(["umount", str(self.mounted)], check=True)
+        # What was just killed may hold a file open for a moment.
+        for _ in range(50):
+            if not os.path.ismount(self.mounted) or not subprocess.run(["umount", str(self.mounted)], check=False).returncode:
+                break
+            time.sleep(0.1)
         self.image.unlink(missing_ok=True)
 
     def fresh(self):
