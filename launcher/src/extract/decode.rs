@@ -18,8 +18,9 @@ use super::error::ExtractError;
 use super::source::{ReadAt, at_most, read_exact};
 use crate::sys;
 
-/// Memory for the decoders of all threads together, in bytes: what is left of 64 MiB for everything else is ample.
-const MEMORY: usize = 56 << 20;
+/// Memory for the decoders of all threads together, in bytes: the rest of 64 MiB is for everything else, and for
+/// large pages of which only a part is used.
+const MEMORY: usize = 48 << 20;
 /// Stored bytes that are read at once, where a frame is decoded in pieces.
 const INPUT: usize = 128 << 10;
 /// Content that is handed on at once then. Two blocks of the format; fits the second-level cache.
