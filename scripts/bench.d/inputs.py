@@ -147,7 +147,7 @@ def make_manifests(root, bench):
         if str(bench.httpie / app) not in text:
             raise BenchError("scripts/demo-app/flavor.toml has changed: make_manifests must follow")
         write(bench.work / f"{name}.toml", text + NOTHING.format(nothing=nothing))
-        bench.contents[name] = [bench.httpie / "rt", bench.httpie / app]
+        bench.contents[name] = [bench.httpie / "rt", bench.httpie / app, nothing]
     for name in ("true", "data", "files", "big"):
         text = TRUE.format(name=name, nothing=nothing)
         if name != "true":
