@@ -261,7 +261,7 @@ impl Work<'_> {
             self.frame(decoder, (nth, frame), &mut |piece| take(piece, &mut at))
         };
         let threads = self.threads(frames.len());
-        parallel::run(frames.len(), threads, &Decoder::new, &decode)
+        parallel::run(frames.len(), threads, &|| Decoder::new(threads), &decode)
     }
 
     /// Decodes a tar slot. Each thread gives what it finds to a visitor of its own. The tree is not yet checked.
@@ -283,7 +283,6 @@ impl Work<'_> {
         let table = self.table()?;
         let runs: Vec<(usize, &[Frame])> = table.runs().collect();
         let parts: Mutex<Vec<Option<Listing>>> = Mutex::new(vec![None; runs.len()]);
-        let start = || Ok((Decoder::new()?, visitor()));
         let decode = |(decoder, visitor): &mut (Decoder, Box<dyn Visitor + 'v>), nth: usize| {
             let Some((first, frames)) = runs.get(nth) else {
                 return Ok(());
@@ -297,6 +296,7 @@ impl Work<'_> {
             Ok(())
         };
         let threads = self.threads(runs.len());
+        let start = || Ok((Decoder::new(threads)?, visitor()));
         parallel::run(runs.len(), threads, &start, &decode)?;
         let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut listing = Listing::default();

@@ -166,6 +166,29 @@ pub fn exec_path() -> Option<&'static CStr> {
     Some(unsafe { CStr::from_ptr(ptr::with_exposed_provenance(address)) })
 }
 
+/// Asks for large pages for a buffer that is about to be filled: some calls of the kernel's fault handler instead of one
+/// for every 4 KiB. A wish, which not every host grants.
+#[cfg(target_os = "linux")]
+pub(crate) fn use_large_pages(buffer: &mut [u8]) {
+    const PAGE: usize = 4096;
+    let skipped = buffer.as_ptr().align_offset(PAGE);
+    let Some(pages) = buffer.get_mut(skipped..) else {
+        return;
+    };
+    // SAFETY: the range lies in the buffer, and the advice changes nothing about its content.
+    let _ = unsafe {
+        rustix::mm::madvise(
+            pages.as_mut_ptr().cast(),
+            pages.len(),
+            rustix::mm::Advice::LinuxHugepage,
+        )
+    };
+}
+
+/// Asks for large pages for a buffer, where there is a way to ask.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn use_large_pages(_: &mut [u8]) {}
+
 /// Replaces the process. Returns only the reason why that failed.
 ///
 /// Nothing else is changed: signal dispositions and mask, umask, directory and priority stay the caller's.
