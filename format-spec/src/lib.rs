@@ -44,6 +44,7 @@ pub mod path;
 pub mod range;
 pub mod signature;
 pub mod tar;
+pub mod text;
 pub mod verify;
 
 pub use error::{Error, Layer};

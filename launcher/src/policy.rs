@@ -3,6 +3,7 @@
 //! The host's own policy, which can only tighten, is a later version's.
 
 use core::fmt;
+use psp_format::text::Shown;
 
 use psp_format::metadata::{Metadata, Policy};
 
@@ -122,7 +123,7 @@ impl fmt::Display for Refusal {
             Refusal::Variable { name } => write!(
                 f,
                 "the package needs the environment variable {}",
-                name.escape_debug()
+                Shown(name.as_bytes())
             ),
             Refusal::Expired { days, allowed } => {
                 write!(f, "the package is {days} days old, it allows {allowed}")
