@@ -38,8 +38,8 @@ pub enum Output {
 /// is `input`, or else empty. Returns as [`begin`] does.
 pub fn spawn(
     program: &CStr,
-    argv: &[impl AsRef<CStr>],
-    envp: &[impl AsRef<CStr>],
+    argv: &[&CStr],
+    envp: &[&CStr],
     cwd: Option<&CStr>,
     input: Option<&OwnedFd>,
     output: Output,
@@ -54,9 +54,9 @@ pub fn spawn(
 }
 
 /// Where a program without a slash in its name may lie.
-fn search(program: &CStr, envp: &[impl AsRef<CStr>]) -> Vec<CString> {
+fn search(program: &CStr, envp: &[&CStr]) -> Vec<CString> {
     envp.iter()
-        .find_map(|var| var.as_ref().to_bytes().strip_prefix(b"PATH="))
+        .find_map(|var| var.to_bytes().strip_prefix(b"PATH="))
         .unwrap_or_default()
         .split(|&byte| byte == b':')
         // An empty or relative entry would take the program from the caller's directory.
@@ -124,7 +124,8 @@ pub(super) fn begin(
     }
 }
 
-/// [`spawn`]s a program and waits for its end.
+/// Runs a program, which is named by a path, and waits for its end. It reads nothing, and what it writes goes to standard
+/// error.
 pub fn run(
     program: &CStr,
     argv: &[impl AsRef<CStr>],
@@ -134,43 +135,62 @@ pub fn run(
     // A caller that ignores SIGCHLD would leave no status to wait for. The program gets the default, too.
     // SAFETY: no handler is installed; what is put back was there before.
     let before = unsafe { signal(SIGCHLD, SIG_DFL) };
-    let status = spawn(program, argv, envp, cwd, None, Output::Stderr).and_then(|pid| {
-        loop {
-            match waitpid(Some(pid), WaitOptions::empty()) {
-                Ok(Some((_, status))) => return Ok(status),
-                Ok(None) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    });
+    let prepare = || place(cwd, None, Output::Stderr);
+    let (argv, envp) = (pointers(argv), pointers(envp));
+    let status = begin(&[program.to_owned()], &argv, &envp, &prepare).and_then(end_of);
     // SAFETY: as above.
     unsafe { signal(SIGCHLD, before) };
     status
+}
+
+/// Waits for the end of a child.
+fn end_of(pid: Pid) -> Result<WaitStatus, Errno> {
+    loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(status),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn code(program: &CStr, argv: &[&CStr], path: &CStr) -> Result<Option<i32>, Errno> {
-        run(program, argv, &[path], Some(c"/dev")).map(WaitStatus::exit_status)
+    /// A shell script ends with 7 where everything is as it should be.
+    const SCRIPT: [&CStr; 3] = [
+        c"sh",
+        c"-c",
+        c"read line && exit 1; [ \"$PWD\" = /dev ] && [ /dev/fd/1 -ef /dev/fd/2 ] && exit 7",
+    ];
+
+    fn code(pid: Result<Pid, Errno>) -> Result<Option<i32>, Errno> {
+        pid.and_then(end_of).map(WaitStatus::exit_status)
     }
 
     #[test]
-    fn programs_are_found_where_they_may_be_and_failures_have_reasons() {
-        let script =
-            c"read line && exit 1; [ \"$PWD\" = /dev ] && [ /dev/fd/1 -ef /dev/fd/2 ] && exit 7";
-        let argv = [c"sh", c"-c", script];
-        assert_eq!(code(c"/bin/sh", &argv, c"PATH=/nowhere"), Ok(Some(7)));
-        assert_eq!(code(c"sh", &argv, c"PATH=.:/nowhere:/bin"), Ok(Some(7)));
-        // Relative to /dev, where the child is.
+    fn programs_have_directory_and_streams_and_failures_have_reasons() {
+        let run_in = |program, cwd| run(program, &SCRIPT, &[c""], Some(cwd));
+        let run_in = |program, cwd| run_in(program, cwd).map(WaitStatus::exit_status);
+        assert_eq!(run_in(c"/bin/sh", c"/dev"), Ok(Some(7)));
+        assert_eq!(run_in(c"/nowhere/sh", c"/dev"), Err(Errno::NOENT));
+        assert_eq!(run_in(c"/dev/null", c"/dev"), Err(Errno::ACCESS));
+        assert_eq!(run_in(c"/bin/sh", c"/nowhere"), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn programs_are_found_in_absolute_directories() {
+        let find = |name, path| {
+            let cwd = Some(c"/dev");
+            code(spawn(name, &SCRIPT, &[path], cwd, None, Output::Nowhere))
+        };
+        assert_eq!(find(c"sh", c"PATH=.:/nowhere:/bin"), Ok(Some(7)));
+        assert_eq!(find(c"/bin/sh", c"PATH=/nowhere"), Ok(Some(7)));
+        // The child is in /dev.
         for path in [c"PATH=../bin", c"PATH=", c"OTHER=/bin", c"PATH=/nowhere"] {
-            assert_eq!(code(c"sh", &argv, path), Err(Errno::NOENT));
+            assert_eq!(find(c"sh", path), Err(Errno::NOENT));
         }
-        assert_eq!(code(c"/nowhere/sh", &argv, c""), Err(Errno::NOENT));
-        assert_eq!(code(c"/dev/null", &argv, c""), Err(Errno::ACCESS));
-        let elsewhere = run(c"/bin/sh", &argv, &[c""], Some(c"/nowhere"));
-        assert_eq!(elsewhere.err(), Some(Errno::NOENT));
     }
 
     #[test]
@@ -188,8 +208,7 @@ mod tests {
             Output::Nowhere,
         )?;
         writer.write_all(b"9\n")?;
-        let status = waitpid(Some(pid), WaitOptions::empty())?;
-        assert_eq!(status.and_then(|(_, status)| status.exit_status()), Some(9));
+        assert_eq!(code(Ok(pid)), Ok(Some(9)));
         Ok(())
     }
 }
