@@ -7,6 +7,7 @@
 
 mod arena;
 pub mod child;
+mod heap;
 mod helper;
 pub(crate) mod memory;
 mod spawn;
@@ -16,6 +17,7 @@ use core::ffi::{CStr, c_char, c_int, c_ulong};
 use core::ptr;
 
 pub use arena::Arena;
+pub use heap::Heap;
 pub use helper::Helper;
 use rustix::io::Errno;
 pub use spawn::{Output, run, spawn};
