@@ -176,7 +176,12 @@ fn locks_that_vanish_under_a_start() {
         let starts = [spawn(), first];
         for start in starts {
             let output = start.wait_with_output().unwrap();
-            assert_eq!(said(&output, "disturbed"), expected, "{nth}");
+            // Two setup commands may have met in one place, which is told as the failure of one of them.
+            if text(&output.stderr).contains("the setup command ") {
+                assert_eq!(output.status.code(), Some(125), "{nth}");
+            } else {
+                assert_eq!(said(&output, "disturbed"), expected, "{nth}");
+            }
         }
         assert_eq!(said(&run(&host), "afterwards"), expected, "{nth}");
         assert_whole(&project, &cache, "after locks vanished");

@@ -31,7 +31,7 @@ const PARTS: [(&str, &str, &[&str]); 13] = [
     (
         "a lock that is a link",
         "rm locks/$E; ln -s /srv/target locks/$E",
-        &["locks/", "symbolic link"],
+        &["locks/", "ymbolic link"],
     ),
     (
         "a lock of root",
