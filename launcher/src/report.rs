@@ -46,6 +46,11 @@ pub fn failure(fact: &dyn Display, help: &str, vars: &[&CStr]) {
     }
 }
 
+/// Tells of something that does not keep a package from starting, in one line.
+pub fn warning(fact: &dyn Display) {
+    write(&["warning: ", &printable(&fact.to_string()), "\n"].concat());
+}
+
 /// `text` without anything that a terminal would obey.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -13,8 +13,9 @@ use crate::env_vars::FLAVOR_DEV;
 use crate::exec::{self, ExecError};
 use crate::plan::cache::{fallbacks, named};
 use crate::plan::{self, Choice, Places, PlanError, Snapshot};
+use crate::policy::judge::{self, HostFacts, HostRefusal};
 use crate::policy::{self, Facts, Refusal};
-use crate::report::Progress;
+use crate::report::{self, Progress};
 use crate::source::{PackageFile, SourceError, read_package};
 use crate::store::{BootId, Candidate, HookError, Hooks, Store, StoreError, Workenv, find_ready};
 use crate::sys::{self, Process};
@@ -34,6 +35,8 @@ pub enum StartError {
     Source(SourceError),
     /// Its policy refuses this host.
     Policy(Refusal),
+    /// This host does not let it start.
+    Host(HostRefusal),
     /// There is no plan.
     Plan(PlanError),
     /// There is no place for its files, or they cannot be put there.
@@ -86,6 +89,7 @@ pub fn run(
         has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
     };
     policy::check(package.metadata(), &facts).map_err(StartError::Policy)?;
+    check_host(package, snapshot)?;
     // A wrong name is told before anything is unpacked for it.
     plan::check_choice(package, snapshot, choice).map_err(StartError::Plan)?;
     let start = Start {
@@ -122,6 +126,19 @@ pub fn run(
     Err(StartError::Exec(error))
 }
 
+/// Asks whether this host lets the package start.
+fn check_host(package: &VerifiedPackage, snapshot: &Snapshot<'_>) -> Result<(), StartError> {
+    let facts = HostFacts {
+        uid: snapshot.uid,
+        now: seconds_since_1970,
+        remember: true,
+    };
+    judge::check(package, &|name| snapshot.var(name), &facts, &|warning| {
+        report::warning(warning);
+    })
+    .map_err(StartError::Host)
+}
+
 /// The first usable candidate. Those that the environment does not name are looked for when those that it names fail.
 fn open_store(
     package: &VerifiedPackage,
@@ -144,14 +161,15 @@ fn add_fallbacks(candidates: &mut Vec<Candidate>, snapshot: &Snapshot<'_>) {
     }
 }
 
-fn passwd() -> Option<Vec<u8>> {
+pub(crate) fn passwd() -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let file = std::fs::File::open("/etc/passwd").ok()?;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_PASSWD), &mut text).ok()?;
     Some(text)
 }
 
-fn seconds_since_1970() -> u64 {
+/// The clock: seconds since 1970; 0 for any time before.
+pub fn seconds_since_1970() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())
@@ -287,6 +305,7 @@ impl StartError {
             }
             StartError::Source(error) => error.help(),
             StartError::Policy(refusal) => refusal.help(),
+            StartError::Host(refusal) => refusal.help(),
             StartError::Plan(error) => error.help(),
             StartError::Store(error) => error.help(),
             StartError::Exec(error) => error.help(),
@@ -310,6 +329,7 @@ impl fmt::Display for StartError {
             ),
             StartError::Source(error) => error.fmt(f),
             StartError::Policy(refusal) => refusal.fmt(f),
+            StartError::Host(refusal) => refusal.fmt(f),
             StartError::Plan(error) => error.fmt(f),
             StartError::Store(error) => error.fmt(f),
             StartError::Exec(error) => error.fmt(f),

@@ -18,7 +18,7 @@ use psp_format::metadata::{Command, Metadata};
 
 pub use command::Choice;
 use command::Chosen;
-pub use environment::variable;
+pub use environment::{matches, variable};
 use placeholders::Values;
 
 /// The operating system as packages name it.

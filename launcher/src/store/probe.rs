@@ -83,7 +83,7 @@ pub(crate) fn system(step: &'static str, errno: Errno) -> Reason {
 }
 
 /// Makes a directory, mode 0700, and those above it that are missing.
-fn make_with_parents(path: &Path) -> Result<(), Errno> {
+pub(crate) fn make_with_parents(path: &Path) -> Result<(), Errno> {
     match make_private(path) {
         Err(Errno::NOENT) => {
             make_with_parents(path.parent().ok_or(Errno::NOENT)?)?;
