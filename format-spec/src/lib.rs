@@ -44,6 +44,7 @@ pub mod ops;
 pub mod path;
 pub mod range;
 pub mod signature;
+pub mod signed_by;
 pub mod succession;
 pub mod tar;
 pub mod verify;

@@ -3,14 +3,17 @@
 //! usage: fuzz-seeds DIRECTORY
 //!
 //! Whole files go to `locate`, `index` and `verify`; the metadata text, archives and framed slots of each package to
-//! the targets that read nothing else, and all of these slots to `extract`.
+//! the targets that read nothing else, and all of these slots to `extract`. A statement goes to `succession`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a tool for developers
 
 use std::path::PathBuf;
 use std::{env, fs};
 
+use psp_format::signature::PrivateKey;
+use psp_format::succession;
 use psp_testkit::catalog;
+use psp_testkit::keys::{OTHER, SIGNER};
 use psp_testkit::writer::TRAILER_SIZE;
 
 /// Larger inputs slow a fuzzer down and teach it nothing.
@@ -50,6 +53,12 @@ fn main() {
             };
             write("extract", &name, &[&[choice], stored].concat());
         }
+    }
+    let key = PrivateKey::from_seed;
+    let statement = succession::write(&key(&SIGNER), &key(&OTHER).public_key());
+    write("succession", "statement", statement.as_bytes());
+    for (nth, line) in statement.lines().enumerate() {
+        write("succession", &format!("line-{nth}"), line.as_bytes());
     }
     println!("{written} seeds");
 }

@@ -429,6 +429,14 @@ impl Parts {
         self.repair_adler();
     }
 
+    /// Puts these records beside the first signature: each is made by its signer from the signed text.
+    pub fn signed_by(mut self, signers: &[&dyn Fn(&[u8]) -> Signed]) -> Parts {
+        let records: Vec<Signed> = signers.iter().map(|sign| sign(&self.text)).collect();
+        self.index.set_signed_by(&records);
+        self.repair_adler();
+        self
+    }
+
     /// Applies an edit, for use in one expression.
     pub fn with(mut self, edit: impl FnOnce(&mut Parts)) -> Parts {
         edit(&mut self);
