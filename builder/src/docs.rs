@@ -29,31 +29,43 @@ fn cli() -> String {
         .collect();
     out.push_str("## Flags of every verb\n\n");
     table(&mut out, &shared);
-    for verb in root.get_subcommands() {
-        // Writing to a String cannot fail, here and below.
-        let _ = write!(out, "## flavor {}\n\n", verb.get_name());
-        paragraph(&mut out, &format!("{}.", about(verb)));
-        let mut verb = verb.clone();
-        let usage = verb.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ").to_owned();
-        let example = verb
-            .get_before_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let example = example
-            .lines()
-            .skip(1)
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join("\n");
-        let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
-        let own: Vec<&Arg> = verb
-            .get_arguments()
-            .filter(|arg| !arg.is_global_set())
-            .collect();
-        table(&mut out, &own);
+    for command in root.get_subcommands() {
+        verb(&mut out, "flavor", command);
     }
     out
+}
+
+/// A verb, or what is behind a word that has verbs of its own.
+fn verb(out: &mut String, before: &str, command: &Command) {
+    let name = format!("{before} {}", command.get_name());
+    if command.has_subcommands() {
+        for command in command.get_subcommands() {
+            verb(out, &name, command);
+        }
+        return;
+    }
+    // Writing to a String cannot fail, here and below.
+    let _ = write!(out, "## {name}\n\n");
+    paragraph(out, &format!("{}.", about(command)));
+    let mut command = command.clone();
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    let example = command
+        .get_before_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let example = example
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
+    let own: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_global_set())
+        .collect();
+    table(out, &own);
 }
 
 fn exit_codes() -> String {

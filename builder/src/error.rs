@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use psp_format::digest::Digest;
 use psp_launcher::extract::ExtractError;
 use psp_launcher::plan::PlanError;
+use psp_launcher::policy::judge::HostRefusal;
 use psp_launcher::start::StartError;
 
 use crate::examine::Refusal;
@@ -31,13 +32,53 @@ pub enum Error {
         refusal: Refusal,
     },
     /// A package is valid, and its signer is not trusted here.
-    #[error("{}: its signer {signer} is not trusted here", shown(.path))]
+    #[error("{}: its signer {signer} is not trusted here: {}", shown(.path), escape(.reason))]
     NotTrusted {
         /// The package.
         path: PathBuf,
         /// Fingerprint of the signer.
         signer: Digest,
+        /// Why not.
+        reason: String,
     },
+    /// What this host says about packages does not let this be done.
+    #[error(transparent)]
+    Host(HostRefusal),
+    /// A key that should be trusted is trusted already.
+    #[error("the key {fingerprint} is trusted already, by {}", shown(.path))]
+    TrustedAlready {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        fingerprint: Digest,
+    },
+    /// A key that should be trusted is revoked.
+    #[error("the key {fingerprint} is revoked on this host")]
+    RevokedKey {
+        /// The key.
+        fingerprint: Digest,
+    },
+    /// A name or fingerprint means no key, or several.
+    #[error("{} means {found} of the keys in {}", escape(.wanted), shown(.store))]
+    WhichKey {
+        /// What was asked for.
+        wanted: String,
+        /// The store.
+        store: PathBuf,
+        /// How many keys it means.
+        found: usize,
+    },
+    /// A value for the file of a key cannot stand there.
+    #[error("{} is not {expected}", escape(.value))]
+    KeyValue {
+        /// The value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// There is no home directory to keep settings in.
+    #[error("there is no directory for this user's settings")]
+    NoConfigDir,
     /// A package that should get a signature has one.
     #[error("{} is signed already, by {signer}", shown(.path))]
     AlreadySigned {
@@ -127,8 +168,20 @@ impl Error {
             }
             Error::Refused { refusal, .. } => return refusal.help().map(str::to_owned),
             Error::NotTrusted { .. } => {
-                "if you know this signer, give their public key with --trusted-key".into()
+                "if you know this signer, give their public key with --trusted-key, or `flavor trust add` it".into()
             }
+            Error::Host(refusal) => refusal.help().into(),
+            Error::TrustedAlready { .. } => {
+                "to change what it is trusted for, `flavor trust remove` it first".into()
+            }
+            Error::RevokedKey { .. } => {
+                "ask its owner for a new one; who is revoked stands in the files revoked-keys".into()
+            }
+            Error::WhichKey { .. } => {
+                "`flavor trust list` shows names and fingerprints; give the whole fingerprint".into()
+            }
+            Error::KeyValue { .. } => "`flavor trust add --help` shows an example".into(),
+            Error::NoConfigDir => "set HOME, or use --global as root".into(),
             Error::AlreadySigned { .. } => {
                 "pack again with --unsigned to have it signed by another key".into()
             }

@@ -91,15 +91,19 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     Some(format!("did you mean {}?", text(name)))
 }
 
-/// The verb that was asked for.
+/// The verb that was asked for, such as `verify` or `trust add`.
 fn verb_of(args: &[OsString]) -> Option<String> {
-    let command = Cli::command();
-    let mut names = command.get_subcommands().map(clap::Command::get_name);
-    let first = args.iter().skip(1).find_map(|arg| {
-        let name = arg.to_str().filter(|arg| !arg.starts_with('-'))?;
-        names.find(|known| *known == name)
-    });
-    first.map(str::to_owned)
+    let mut command = Cli::command();
+    let mut verb = Vec::new();
+    for arg in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
+        if let Some(found) = command.find_subcommand(arg) {
+            verb.push(arg);
+            command = found.clone();
+        } else if !arg.starts_with('-') && !verb.is_empty() {
+            break;
+        }
+    }
+    (!verb.is_empty()).then(|| verb.join(" "))
 }
 
 fn text(value: &ContextValue) -> String {

@@ -7,15 +7,20 @@ mod inspect;
 mod keygen;
 mod man;
 mod pack;
+mod policy;
 mod run;
 mod sign;
+mod trust;
 mod verify;
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+
+use psp_launcher::policy::judge::{HostRefusal, Rules};
+use psp_launcher::sys;
 
 use crate::cli::{Trusting, Verb};
 use crate::error::Error;
-use crate::keyring::{TrustStore, trust_directories};
+use crate::keyring::TrustStore;
 use crate::printer::{Printer, Report};
 
 pub use man::pages as man_pages;
@@ -48,6 +53,8 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Run(args) => run::run(&args, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
+        Verb::Trust(args) => trust::trust(&args.verb, printer),
+        Verb::Policy(args) => policy::policy(&args.verb, printer),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
     }
@@ -62,15 +69,23 @@ fn done(report: impl Report + 'static) -> Done {
 
 /// The keys that are trusted here: those named on the command line, and the host's own.
 fn trust_store(trusting: &Trusting, printer: &Printer) -> Result<TrustStore, Error> {
-    Ok(TrustStore::load(
-        &trusting.trusted_keys,
-        &host_trust(printer),
-        printer,
-    )?)
+    let rules = host_rules()?;
+    Ok(TrustStore::load(&trusting.trusted_keys, &rules, printer)?)
 }
 
-fn host_trust(printer: &Printer) -> Vec<PathBuf> {
-    use crate::env_vars::{FLAVOR_CONFIG_DIR, HOME, XDG_CONFIG_HOME};
-    let [config, xdg, home] = [FLAVOR_CONFIG_DIR, XDG_CONFIG_HOME, HOME].map(std::env::var_os);
-    trust_directories(config, xdg, home, printer)
+/// What this host says about packages.
+fn host_rules() -> Result<Rules, Error> {
+    use psp_launcher::env_vars as names;
+    let names = [
+        names::FLAVOR_CONFIG_DIR,
+        names::FLAVOR_TRUSTED_KEYS_DIR,
+        names::XDG_CONFIG_HOME,
+        names::HOME,
+    ];
+    let values = names.map(|name| (name, std::env::var_os(name)));
+    let var = |wanted: &str| {
+        let found = values.iter().find(|(name, _)| *name == wanted);
+        found.and_then(|(_, value)| value.as_ref().map(|value| value.as_bytes()))
+    };
+    Rules::read(&var, sys::effective_uid()).map_err(|error| Error::Host(HostRefusal::Config(error)))
 }

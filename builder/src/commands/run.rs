@@ -62,10 +62,12 @@ fn verified(
     let trust = trust_store(&args.trusting, printer)?;
     let file = PackageFile::open(&args.package)?;
     let package = examine::require(&file, |_| true, |total| printer.meter("checking", total))?;
-    if args.trusting.require_trusted && trust.find(package.signer()).is_none() {
+    let known = trust.of(&package);
+    if let (true, Some(reason)) = (args.trusting.require_trusted, known.distrust) {
         return Err(Error::NotTrusted {
             path: args.package.clone(),
-            signer: package.signer().fingerprint(),
+            signer: known.signer,
+            reason,
         });
     }
     Ok((file, package))

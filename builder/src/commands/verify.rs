@@ -1,15 +1,14 @@
 //! `flavor verify`: every check there is, and who signed.
 
-use psp_format::range::widen;
 use serde::Serialize;
 
 use super::{Answer, Done, trust_store};
 use crate::cli::VerifyArgs;
 use crate::error::Error;
 use crate::examine::{Check, Examination, Status, examine};
-use crate::keyring::{TrustStore, signer_text};
+use crate::keyring::{Known, TrustStore};
 use crate::package_file::PackageFile;
-use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count};
+use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, escape};
 
 /// What `flavor verify` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -21,6 +20,8 @@ struct Verdict {
     signer: Option<Signer>,
     checks: Vec<Check>,
     #[serde(skip)]
+    is_revoked: bool,
+    #[serde(skip)]
     sentence: String,
     #[serde(skip)]
     help: Option<&'static str>,
@@ -30,6 +31,9 @@ struct Verdict {
 struct Signer {
     fingerprint: String,
     name: Option<String>,
+    /// The trusted key that this one continues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continues: Option<String>,
 }
 
 pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error> {
@@ -42,6 +46,8 @@ pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error
         verdict.trusted,
         args.trusting.require_trusted,
     ) {
+        // Whatever else is asked: what a revoked key has signed does not start here.
+        _ if verdict.is_revoked => Answer::No,
         (true, Some(true), _) | (true, _, false) => Answer::Yes,
         _ => Answer::No,
     };
@@ -58,60 +64,53 @@ fn judge(examination: Examination, trust: &TrustStore) -> Verdict {
         refusal,
         package,
     } = examination;
-    let signer = package.as_ref().map(|package| {
-        let known = trust.find(package.signer());
-        Signer {
-            fingerprint: package.signer().fingerprint().to_string(),
-            name: known.and_then(|known| known.name.clone()),
-        }
-    });
-    let known = package.is_some_and(|package| trust.find(package.signer()).is_some());
-    let (sentence, trusted) = match (&refusal, &signer) {
-        (None, Some(signer)) if known => (format!("valid, signed by {}", signer.text()), true),
-        (None, Some(signer)) => {
-            let fingerprint = &signer.fingerprint;
-            let sentence = format!("valid, but its signer {fingerprint} is not trusted here");
-            (sentence, false)
-        }
-        (Some(refusal), _) => (format!("NOT VALID: {refusal}"), false),
-        (None, None) => ("NOT VALID: not examined".to_owned(), false),
+    let known = package.map(|package| trust.of(&package));
+    let sentence = match (&refusal, &known) {
+        (None, Some(known)) => sentence(known),
+        (Some(refusal), _) => format!("NOT VALID: {refusal}"),
+        (None, None) => "NOT VALID: not examined".to_owned(),
     };
-    let valid = refusal.is_none() && signer.is_some();
-    checks.push(trust_check(valid, known, trust, signer.as_ref()));
+    let valid = known.as_ref().filter(|_| refusal.is_none());
+    checks.push(trust_check(valid, trust));
     Verdict {
-        valid,
-        trusted: valid.then_some(trusted),
-        level: valid.then_some("strict"),
-        signer,
+        valid: valid.is_some(),
+        trusted: valid.map(Known::is_trusted),
+        is_revoked: known.as_ref().is_some_and(|known| known.is_revoked),
+        level: valid.map(|_| "strict"),
+        signer: known.map(|known| Signer {
+            fingerprint: known.signer.to_string(),
+            name: known.name,
+            continues: known.continues.map(|old| old.to_string()),
+        }),
         checks,
         sentence,
         help: refusal.and_then(|refusal| refusal.help()),
     }
 }
 
-fn trust_check(valid: bool, known: bool, trust: &TrustStore, signer: Option<&Signer>) -> Check {
-    let (status, detail) = match (valid, known) {
-        (false, _) => (Status::Skipped, "the package is not valid".to_owned()),
-        (true, true) => (Status::Ok, signer.map(Signer::text).unwrap_or_default()),
-        (true, false) if trust.is_empty() => {
+fn sentence(known: &Known) -> String {
+    let signer = &known.signer;
+    match &known.distrust {
+        None => format!("valid, signed by {}", known.text()),
+        // Nobody knows the signer: the line before this one says how many keys there are.
+        Some(_) if known.file.is_none() && !known.is_revoked => {
+            format!("valid, but its signer {signer} is not trusted here")
+        }
+        Some(reason) => format!("valid, but its signer {signer} is not trusted here: {reason}"),
+    }
+}
+
+fn trust_check(valid: Option<&Known>, trust: &TrustStore) -> Check {
+    let (status, detail) = match valid.map(|known| (known, &known.distrust)) {
+        None => (Status::Skipped, "the package is not valid".to_owned()),
+        Some((known, None)) => (Status::Ok, known.text()),
+        Some((known, Some(_))) if trust.is_empty() && !known.is_revoked => {
             let detail = "no key is trusted here; name one with --trusted-key".to_owned();
             (Status::Skipped, detail)
         }
-        (true, false) => {
-            let keys = count(widen(trust.len()), "key is", "keys are");
-            (
-                Status::Failed,
-                format!("{keys} trusted here, and none is the signer's"),
-            )
-        }
+        Some((_, Some(reason))) => (Status::Failed, escape(reason)),
     };
     Check::new("trust", status, detail)
-}
-
-impl Signer {
-    fn text(&self) -> String {
-        signer_text(self.name.as_deref(), &self.fingerprint)
-    }
 }
 
 impl Report for Verdict {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
 use psp_format::instant;
+use psp_format::signature::PublicKey;
 
 use super::host::{Check, HostPolicy, Level, read};
 use super::{Refusal, check_age, seen, version};
@@ -194,6 +195,16 @@ impl Rules {
         all.fold(own, Level::max)
     }
 
+    /// The first signer of a package whose key is revoked. One is enough: what else it signs is not to be believed, and
+    /// that others have signed the same is no excuse.
+    pub fn revoked_signer(&self, package: &VerifiedPackage) -> Option<Digest> {
+        if self.revoked.is_empty() {
+            return None;
+        }
+        let mut signers = package.signers().map(PublicKey::fingerprint);
+        signers.find(|signer| self.revoked.contains(signer))
+    }
+
     /// Compares a package with every policy.
     pub fn judge(&self, package: &VerifiedPackage, facts: &HostFacts, tell: Tell<'_>) {
         let mut judge = Judge {
@@ -228,11 +239,8 @@ pub fn check<'v>(
     warn: &dyn Fn(&HostRefusal),
 ) -> Result<(), HostRefusal> {
     let rules = Rules::read(var, facts.uid).map_err(HostRefusal::Config)?;
-    if !rules.revoked.is_empty() {
-        let signer = package.signer().fingerprint();
-        if rules.revoked.contains(&signer) {
-            return Err(HostRefusal::Revoked(signer));
-        }
+    if let Some(signer) = rules.revoked_signer(package) {
+        return Err(HostRefusal::Revoked(signer));
     }
     let mut refusal = None;
     rules.judge(package, facts, &mut |policy, _, level, reason| {
@@ -280,8 +288,9 @@ impl Judge<'_> {
         }
         let required = &policy.required_signers;
         if !required.is_empty() {
-            let signer = self.package.signer().fingerprint();
-            if !required.contains(&signer) {
+            let mut signers = self.package.signers().map(PublicKey::fingerprint);
+            if !signers.any(|signer| required.contains(&signer)) {
+                let signer = self.package.signer().fingerprint();
                 self.fails(path, policy, Check::Signer, Reason::Signer { signer });
             }
         }
@@ -320,8 +329,8 @@ impl Judge<'_> {
 
     fn distrust(&mut self) -> Option<Reason> {
         let trust = self.trust.get_or_insert_with(|| self.rules.trust());
-        let name = &self.package.metadata().package.name;
-        let distrust = match trust.standing(self.package.signer(), name, (self.facts.now)()) {
+        let (signer, standing) = trust.best(self.package, (self.facts.now)());
+        let distrust = match standing {
             Standing::Trusted { .. } => return None,
             Standing::OutOfScope(key) => Distrust::OutOfScope(key.path.clone()),
             Standing::Expired(key) => {
@@ -332,7 +341,7 @@ impl Judge<'_> {
             Standing::Unknown => Distrust::Unknown,
         };
         Some(Reason::Untrusted {
-            signer: self.package.signer().fingerprint(),
+            signer: signer.fingerprint(),
             distrust,
             fault: trust.faults.first().cloned().map(Box::new),
         })

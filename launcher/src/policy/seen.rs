@@ -1,6 +1,7 @@
 //! The highest version that was seen of each package and signer, for hosts whose policy refuses to go back.
 //!
-//! A small file for each in `seen`, in the user's configuration directory. It is written before the package starts, under
+//! A package with several signers is compared with what was seen of each: whoever holds the file can change their order
+//! and leave some out. A small file for each in `seen`, in the user's configuration directory. It is written before the package starts, under
 //! a lock, and replaced as a whole. What cannot be read is not "never seen": the package does not start, and the message
 //! names the file. Removing the file makes the host forget, which is also the way back from a version that was too high.
 
@@ -10,7 +11,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use psp_format::VerifiedPackage;
-use psp_format::metadata::is_version;
+use psp_format::metadata::{Package, is_version};
+use psp_format::signature::PublicKey;
 
 use super::judge::{HostFacts, Reason};
 use super::version;
@@ -29,13 +31,33 @@ pub(super) fn compare(
     facts: &HostFacts,
 ) -> Result<(), Reason> {
     let path = config.ok_or(Reason::NoMemory)?.join(DIRECTORY);
-    let about = &package.metadata().package;
     let id = package.package_id().hex();
-    let signer = package.signer().fingerprint().hex();
+    let about = &package.metadata().package;
+    // All are compared before anything is remembered of one.
+    for remember in [false, true] {
+        let facts = HostFacts {
+            remember: remember && facts.remember,
+            ..*facts
+        };
+        for signer in package.signers() {
+            compare_signer(&path, about, &id, signer, &facts)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare_signer(
+    path: &Path,
+    about: &Package,
+    id: &[u8; 64],
+    signer: &PublicKey,
+    facts: &HostFacts,
+) -> Result<(), Reason> {
+    let signer = signer.fingerprint().hex();
     let name = [about.name.as_bytes(), b".", &signer].concat();
-    let text = [FIRST, about.version.as_bytes(), b"\n", &id, b"\n"].concat();
+    let text = [FIRST, about.version.as_bytes(), b"\n", id, b"\n"].concat();
     let system = |errno| {
-        let (path, problem) = (path.clone(), Problem::System(errno));
+        let (path, problem) = (path.to_owned(), Problem::System(errno));
         Reason::Memory(Fault { path, problem })
     };
     let is_newer = |directory: &Config| -> Result<bool, Reason> {
@@ -67,7 +89,7 @@ pub(super) fn compare(
         }
     };
     let owner = Owner(Some(facts.uid));
-    if let Some(directory) = Config::find(&path, owner).map_err(system)?
+    if let Some(directory) = Config::find(path, owner).map_err(system)?
         && (!is_newer(&directory)? || !facts.remember)
     {
         return Ok(());
@@ -75,8 +97,8 @@ pub(super) fn compare(
     if !facts.remember {
         return Ok(());
     }
-    make_with_parents(&path).map_err(system)?;
-    let Some(directory) = Config::find(&path, owner).map_err(system)? else {
+    make_with_parents(path).map_err(system)?;
+    let Some(directory) = Config::find(path, owner).map_err(system)? else {
         return Ok(());
     };
     directory.lock().map_err(system)?;

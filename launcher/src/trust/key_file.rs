@@ -195,8 +195,8 @@ pub fn is_pattern(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(fits)
 }
 
-/// The last second of `2027-01-31`, or the instant `2027-01-31T12:00:00Z`.
-fn last_second(value: &[u8]) -> Result<u64, KeyFileFault> {
+/// What `Expires` means: the last second of `2027-01-31`, or the instant `2027-01-31T12:00:00Z`.
+pub fn last_second(value: &[u8]) -> Result<u64, KeyFileFault> {
     let text = core::str::from_utf8(value).unwrap_or_default();
     let end = if text.len() == 10 { DAY_END } else { "" };
     instant::from_text(&[text, end].concat()).map_err(|_| KeyFileFault::Expires)

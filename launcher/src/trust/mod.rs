@@ -12,6 +12,7 @@ pub mod revoked;
 
 use std::path::PathBuf;
 
+use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
 use psp_format::signature::PublicKey;
 use psp_format::succession;
@@ -119,6 +120,30 @@ impl Trust {
             new: *statement.new_key().as_bytes(),
         });
         Ok(())
+    }
+
+    /// The signer that this host thinks best of: whoever holds a package can change the order of its signers and leave
+    /// some out, so one that is trusted is enough.
+    pub fn best<'p>(
+        &self,
+        package: &'p VerifiedPackage,
+        now: u64,
+    ) -> (&'p PublicKey, Standing<'_>) {
+        let name = &package.metadata().package.name;
+        let first = package.signer();
+        let mut best = (first, self.standing(first, name, now));
+        for signer in package.signers().skip(1) {
+            let standing = self.standing(signer, name, now);
+            let is_better = match (standing, best.1) {
+                (_, Standing::Trusted { .. }) => false,
+                (Standing::Trusted { .. }, _) => true,
+                (standing, best) => best == Standing::Unknown && standing != best,
+            };
+            if is_better {
+                best = (signer, standing);
+            }
+        }
+        best
     }
 
     /// What this host thinks of the signer of the package `name`, at `now` (seconds since 1970).

@@ -14,7 +14,7 @@ use psp_format::metadata::{Command, Lifecycle, Map, Metadata, Package, Policy, P
 use psp_format::tar::{Entry, Kind};
 use serde::Serialize;
 
-use super::{Answer, Done, host_trust};
+use super::{Answer, Done, host_rules};
 use crate::cli::InspectArgs;
 use crate::contents;
 use crate::error::Error;
@@ -137,7 +137,7 @@ pub(super) fn inspect(args: &InspectArgs, printer: &Printer) -> Result<Done, Err
     let mut inspection = match examine::open(&file)? {
         Ok(package) => {
             // Whether the signer is trusted is the question of `verify`; here their name is of use.
-            let trust = TrustStore::load(&[], &host_trust(printer), printer)?;
+            let trust = TrustStore::load(&[], &host_rules()?, printer)?;
             let mut inspection = Inspection::of(&file, &package, &trust);
             if args.files {
                 list_files(&file, &package, &mut inspection, printer)?;
@@ -197,10 +197,10 @@ fn list_files(
 impl Inspection {
     fn of(file: &PackageFile, package: &VerifiedPackage, trust: &TrustStore) -> Inspection {
         let metadata = package.metadata();
-        let known = trust.find(package.signer());
+        let known = trust.of(package);
         let signer = Signer {
-            fingerprint: package.signer().fingerprint().to_string(),
-            name: known.and_then(|known| known.name.clone()),
+            fingerprint: known.signer.to_string(),
+            name: known.name,
         };
         Inspection {
             file: FileFacts::of(file),
