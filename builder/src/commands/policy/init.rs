@@ -31,7 +31,7 @@ const DEFAULT: &str = r#"{
 "#;
 
 /// Every key with its meaning, in the order of the documentation.
-pub const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 11] = [
     (
         "trust.require_trusted_key",
         "true: only packages start whose signer is trusted here",
@@ -101,5 +101,34 @@ impl Report for Made {
 
     fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use psp_launcher::policy::host::{self, Check};
+
+    use super::*;
+
+    #[test]
+    fn the_default_asks_for_nothing() {
+        let policy = host::read(DEFAULT.as_bytes());
+        let asked = policy.map(|policy| host::HostPolicy {
+            enforcement: vec![],
+            ..policy
+        });
+        assert_eq!(asked, Ok(host::HostPolicy::default()));
+    }
+
+    #[test]
+    fn everything_is_documented() {
+        let page = include_str!("../../../docs/trust.md");
+        for (key, _) in KEYS {
+            let name = key.rsplit('.').next().unwrap_or(key);
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        for (check, _) in Check::ALL {
+            assert!(page.contains(&format!("`{check}`")), "{check}");
+        }
     }
 }
