@@ -94,9 +94,15 @@ pub enum Verb {
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
-    /// Signs a package that was built with `pack --unsigned`
+    /// Signs a package that was built with `pack --unsigned`, or adds a signature to a signed one
     #[command(before_help = "Example:\n  flavor sign dist/app.psp --private-key release.key")]
     Sign(SignArgs),
+    /// Keys that hosts trust
+    #[command(
+        before_help = "Example:\n  flavor trust rotate --old release.key --new release-2.pub",
+        disable_help_subcommand = true
+    )]
+    Trust(TrustArgs),
     /// Prints a completion script for a shell
     #[command(
         before_help = "Example:\n  flavor completions bash > ~/.local/share/bash-completion/completions/flavor"
@@ -163,6 +169,9 @@ pub struct Trusting {
     /// Refuses a package whose signer is not trusted here
     #[arg(long)]
     pub require_trusted: bool,
+    /// Refuses a package that fewer than N different keys that are trusted here have signed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=17))]
+    pub threshold: Option<u8>,
 }
 
 /// `flavor verify`
@@ -269,13 +278,51 @@ pub struct KeygenArgs {
 /// `flavor sign`
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// The package, made with `pack --unsigned`
+    /// The package, made with `pack --unsigned`; with --add, one that is signed
     #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
     pub package: PathBuf,
     /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
     #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
     pub private_key: OsString,
+    /// Adds a signature to those that the package has
+    #[arg(long)]
+    pub add: bool,
     /// Where to write the signed package; without it, in place of PKG
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust`
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: TrustVerb,
+}
+
+/// The verbs about trust.
+#[derive(Debug, Subcommand)]
+pub enum TrustVerb {
+    /// Writes a statement, signed by an old key, that a new key continues it
+    #[command(
+        before_help = "Example:\n  flavor trust rotate --old release.key --new release-2.pub"
+    )]
+    Rotate(RotateArgs),
+}
+
+/// `flavor trust rotate`
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The old private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
+    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    pub old: OsString,
+    /// The new public key, an SPKI PEM file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// Where to write the statement; without it, `NEW.succession` here. Nothing is overwritten
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// How to report.
@@ -310,6 +357,9 @@ impl Verb {
             Verb::ExtractAll(args) => args.into.reporting.json,
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
+            Verb::Trust(args) => match &args.verb {
+                TrustVerb::Rotate(args) => args.reporting.json,
+            },
             Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,
         }
     }

@@ -29,11 +29,13 @@ fn cli() -> String {
         .collect();
     out.push_str("## Flags of every verb\n\n");
     table(&mut out, &shared);
-    for verb in root.get_subcommands() {
+    for (name, mut verb) in verbs(&root) {
         // Writing to a String cannot fail, here and below.
-        let _ = write!(out, "## flavor {}\n\n", verb.get_name());
-        paragraph(&mut out, &format!("{}.", about(verb)));
-        let mut verb = verb.clone();
+        let _ = write!(out, "## flavor {name}\n\n");
+        paragraph(&mut out, &format!("{}.", about(&verb)));
+        if verb.has_subcommands() {
+            continue;
+        }
         let usage = verb.render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ").to_owned();
         let example = verb
@@ -52,6 +54,18 @@ fn cli() -> String {
             .filter(|arg| !arg.is_global_set())
             .collect();
         table(&mut out, &own);
+    }
+    out
+}
+
+/// Every verb with its name behind `flavor`: a group of verbs, then those in it.
+pub(crate) fn verbs(root: &Command) -> Vec<(String, Command)> {
+    let mut out = Vec::new();
+    for verb in root.get_subcommands() {
+        let name = verb.get_name();
+        out.push((name.to_owned(), verb.clone()));
+        let inner = verbs(verb).into_iter();
+        out.extend(inner.map(|(rest, verb)| (format!("{name} {rest}"), verb)));
     }
     out
 }

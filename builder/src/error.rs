@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use psp_format::digest::Digest;
+use psp_format::range::widen;
+use psp_format::signed_by::AddFault;
+use psp_format::succession::SuccessionFault;
 use psp_launcher::extract::ExtractError;
 use psp_launcher::plan::PlanError;
 use psp_launcher::start::StartError;
@@ -13,7 +16,7 @@ use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
 use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
-use crate::printer::escape;
+use crate::printer::{count, escape};
 
 /// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,23 @@ pub enum Error {
         /// Fingerprint of the signer.
         signer: Digest,
     },
+    /// A package is valid, and too few of its signers are trusted here.
+    #[error(
+        "{}: {trusted} of its {} {} trusted here, {needed} asked for",
+        shown(.path),
+        count(widen(*signers), "signer", "signers"),
+        if *trusted == 1 { "is" } else { "are" }
+    )]
+    TooFewTrusted {
+        /// The package.
+        path: PathBuf,
+        /// Number of different trusted keys that signed.
+        trusted: usize,
+        /// Number of keys that signed.
+        signers: usize,
+        /// Number of trusted keys that were asked for.
+        needed: usize,
+    },
     /// A package that should get a signature has one.
     #[error("{} is signed already, by {signer}", shown(.path))]
     AlreadySigned {
@@ -45,6 +65,22 @@ pub enum Error {
         path: PathBuf,
         /// Fingerprint of the signer.
         signer: Digest,
+    },
+    /// A package did not get one more signature.
+    #[error("{}: {signer}: {fault}", shown(.path))]
+    NotAdded {
+        /// The package.
+        path: PathBuf,
+        /// Fingerprint of the key.
+        signer: Digest,
+        /// Why.
+        fault: AddFault,
+    },
+    /// Two keys cannot stand in a statement of succession.
+    #[error("no statement: {fault}")]
+    NoSuccession {
+        /// Why.
+        fault: SuccessionFault,
     },
     /// A key cannot be used.
     #[error(transparent)]
@@ -129,8 +165,18 @@ impl Error {
             Error::NotTrusted { .. } => {
                 "if you know this signer, give their public key with --trusted-key".into()
             }
+            Error::TooFewTrusted { .. } => {
+                "if you know more of these signers, give their public keys with --trusted-key".into()
+            }
             Error::AlreadySigned { .. } => {
-                "pack again with --unsigned to have it signed by another key".into()
+                "give --add to put another signature beside it, or pack again with --unsigned".into()
+            }
+            Error::NotAdded { fault: AddFault::Signed, .. } => {
+                "the package is as it was; give another key".into()
+            }
+            Error::NotAdded { .. } => "the package is as it was".into(),
+            Error::NoSuccession { .. } => {
+                "give the old private key and the public half of a new pair".into()
             }
             Error::Key(error) => error.help(),
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \

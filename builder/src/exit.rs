@@ -148,12 +148,17 @@ fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
 /// The code for an error.
 pub fn of(error: &Error) -> Code {
     match error {
-        Error::Refused { .. } | Error::NotTrusted { .. } | Error::AlreadySigned { .. } => Code::No,
+        Error::Refused { .. }
+        | Error::NotTrusted { .. }
+        | Error::TooFewTrusted { .. }
+        | Error::AlreadySigned { .. }
+        | Error::NotAdded { .. } => Code::No,
         Error::NoSigningKey
         | Error::SigningProgram
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
+        | Error::NoSuccession { .. }
         | Error::BadKeyName { .. } => Code::Usage,
         Error::Key(error) => match error {
             KeyError::Read { .. } => Code::Environment,

@@ -166,6 +166,12 @@ pub fn private_key(name: &OsStr, printer: &Printer) -> Result<PrivateKey, KeyErr
     Ok(key)
 }
 
+/// Reads a public key from a PEM file.
+pub fn public_key(path: &Path) -> Result<PublicKey, KeyError> {
+    let (text, _) = read_key_file(path, OFlags::empty())?;
+    Ok(trusted_key(&text, path)?.key)
+}
+
 /// A key whose signature is trusted here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedKey {

@@ -93,13 +93,15 @@ fn suggestion(error: &clap::Error) -> Option<String> {
 
 /// The verb that was asked for.
 fn verb_of(args: &[OsString]) -> Option<String> {
-    let command = Cli::command();
-    let mut names = command.get_subcommands().map(clap::Command::get_name);
-    let first = args.iter().skip(1).find_map(|arg| {
-        let name = arg.to_str().filter(|arg| !arg.starts_with('-'))?;
-        names.find(|known| *known == name)
-    });
-    first.map(str::to_owned)
+    let (mut command, mut names) = (Cli::command(), Vec::new());
+    // Behind a verb may come another one, as in `trust rotate`.
+    for arg in args.iter().skip(1) {
+        if let Some(verb) = command.find_subcommand(arg).cloned() {
+            names.push(verb.get_name().to_owned());
+            command = verb;
+        }
+    }
+    Some(names.join(" ")).filter(|names| !names.is_empty())
 }
 
 fn text(value: &ContextValue) -> String {

@@ -35,6 +35,8 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
             "flavor-run.1",
             "flavor-keygen.1",
             "flavor-sign.1",
+            "flavor-trust.1",
+            "flavor-trust-rotate.1",
             "flavor-completions.1",
             "flavor-man.1",
         ]

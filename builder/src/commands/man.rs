@@ -34,12 +34,10 @@ pub(super) fn man(args: &ManArgs) -> Result<Written, Error> {
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = Cli::command();
     root.build();
-    let verbs = root.get_subcommands().cloned();
-    let verbs = verbs.map(|verb| (format!("flavor-{}", verb.get_name()), verb));
-    let all: Vec<_> = std::iter::once(("flavor".to_owned(), root.clone()))
+    let verbs = crate::docs::verbs(&root).into_iter();
+    let verbs = verbs.map(|(name, verb)| (format!("flavor-{}", name.replace(' ', "-")), verb));
+    std::iter::once(("flavor".to_owned(), root.clone()))
         .chain(verbs)
-        .collect();
-    all.into_iter()
         .map(|(name, command)| Ok((format!("{name}.1"), page(&name, command)?)))
         .collect()
 }

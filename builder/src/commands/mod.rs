@@ -9,6 +9,8 @@ mod man;
 mod pack;
 mod run;
 mod sign;
+mod signers;
+mod trust;
 mod verify;
 
 use std::path::PathBuf;
@@ -48,6 +50,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Run(args) => run::run(&args, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
+        Verb::Trust(args) => trust::trust(&args, printer),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
     }
