@@ -56,6 +56,11 @@ pub(super) fn needed(trusting: &Trusting) -> usize {
 }
 
 impl Signer {
+    /// Whoever signed does not vouch for what is not valid.
+    pub(super) fn distrust(&mut self) {
+        (self.trusted, self.trusted_as) = (false, None);
+    }
+
     /// The signer in a message.
     pub(super) fn text(&self) -> String {
         signer_text(self.name.as_deref(), &self.fingerprint)

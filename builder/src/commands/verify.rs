@@ -57,11 +57,14 @@ fn judge(examination: Examination, trust: &TrustStore, needed: usize) -> Verdict
         refusal,
         package,
     } = examination;
-    let signers = match &package {
+    let mut signers = match &package {
         Some(package) => signers::of(package, trust),
         None => Vec::new(),
     };
     let valid = refusal.is_none() && !signers.is_empty();
+    if !valid {
+        signers.iter_mut().for_each(Signer::distrust);
+    }
     let is_enough = signers::count_trusted(&signers) >= needed.max(1);
     let sentence = match &refusal {
         Some(refusal) => format!("NOT VALID: {refusal}"),

@@ -429,7 +429,7 @@ impl Parts {
         self.repair_adler();
     }
 
-    /// Puts these records beside the first signature: each is made by its signer from the signed text.
+    /// Puts these records beside the first signature, in this order: each is made by its signer from the signed text.
     pub fn signed_by(mut self, signers: &[&dyn Fn(&[u8]) -> Signed]) -> Parts {
         let records: Vec<Signed> = signers.iter().map(|sign| sign(&self.text)).collect();
         self.index.set_signed_by(&records);

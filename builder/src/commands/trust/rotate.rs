@@ -32,7 +32,7 @@ pub(super) fn rotate(args: &RotateArgs, printer: &Printer) -> Result<Rotation, E
         succession::read(text.as_bytes()).map_err(|fault| Error::NoSuccession { fault })?;
     let file = match &args.output {
         Some(path) => path.clone(),
-        None => beside_nothing(&args.new),
+        None => default_name(&args.new),
     };
     let parent = file
         .parent()
@@ -47,8 +47,8 @@ pub(super) fn rotate(args: &RotateArgs, printer: &Printer) -> Result<Rotation, E
     })
 }
 
-/// `NEW.succession` in the working directory: what lies beside a key may be a trust store, which only `add` changes.
-fn beside_nothing(new: &Path) -> PathBuf {
+/// `NEW.succession` in the working directory: beside the key may be a trust store, which this verb does not change.
+fn default_name(new: &Path) -> PathBuf {
     let name = new.with_extension("succession");
     name.file_name().map(PathBuf::from).unwrap_or(name)
 }
