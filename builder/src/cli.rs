@@ -94,7 +94,7 @@ pub enum Verb {
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
-    /// Signs a package that was built with `pack --unsigned`
+    /// Signs a package that was built with `pack --unsigned`, or adds a signature to a signed one
     #[command(before_help = "Example:\n  flavor sign dist/app.psp --private-key release.key")]
     Sign(SignArgs),
     /// Keys that this host trusts
@@ -175,6 +175,9 @@ pub struct Trusting {
     /// Refuses a package whose signer is not trusted here
     #[arg(long)]
     pub require_trusted: bool,
+    /// Refuses a package that fewer than N different keys that are trusted here have signed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=17))]
+    pub threshold: Option<u8>,
 }
 
 /// `flavor verify`
@@ -281,12 +284,15 @@ pub struct KeygenArgs {
 /// `flavor sign`
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// The package, made with `pack --unsigned`
+    /// The package, made with `pack --unsigned`; with --add, one that is signed
     #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
     pub package: PathBuf,
     /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
     #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
     pub private_key: OsString,
+    /// Adds a signature to those that the package has
+    #[arg(long)]
+    pub add: bool,
     /// Where to write the signed package; without it, in place of PKG
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
@@ -323,6 +329,11 @@ pub enum TrustVerb {
     /// Lets nothing start any more that a key has signed
     #[command(before_help = "Example:\n  flavor trust revoke stolen.pub --global")]
     Revoke(TrustRevokeArgs),
+    /// Writes a statement, signed by an old key, that a new key continues it
+    #[command(
+        before_help = "Example:\n  flavor trust rotate --old release.key --new release-2.pub"
+    )]
+    Rotate(RotateArgs),
 }
 
 /// `flavor trust add`
@@ -447,6 +458,23 @@ pub struct PolicyCheckArgs {
     pub reporting: Reporting,
 }
 
+/// `flavor trust rotate`
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The old private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
+    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    pub old: OsString,
+    /// The new public key, an SPKI PEM file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// Where to write the statement; without it, `NEW.succession` here. Nothing is overwritten
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
 /// `flavor completions`
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -489,6 +517,7 @@ impl TrustVerb {
             TrustVerb::Remove(args) => args.reporting,
             TrustVerb::Verify(args) => args.reporting,
             TrustVerb::Revoke(args) => args.reporting,
+            TrustVerb::Rotate(args) => args.reporting,
         }
     }
 }

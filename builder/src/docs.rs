@@ -29,43 +29,45 @@ fn cli() -> String {
         .collect();
     out.push_str("## Flags of every verb\n\n");
     table(&mut out, &shared);
-    for command in root.get_subcommands() {
-        verb(&mut out, "flavor", command);
+    for (name, mut verb) in verbs(&root) {
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(out, "## flavor {name}\n\n");
+        paragraph(&mut out, &format!("{}.", about(&verb)));
+        if verb.has_subcommands() {
+            continue;
+        }
+        let usage = verb.render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").to_owned();
+        let example = verb
+            .get_before_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let example = example
+            .lines()
+            .skip(1)
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("\n");
+        let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
+        let own: Vec<&Arg> = verb
+            .get_arguments()
+            .filter(|arg| !arg.is_global_set())
+            .collect();
+        table(&mut out, &own);
     }
     out
 }
 
-/// A verb, or what is behind a word that has verbs of its own.
-fn verb(out: &mut String, before: &str, command: &Command) {
-    let name = format!("{before} {}", command.get_name());
-    if command.has_subcommands() {
-        for command in command.get_subcommands() {
-            verb(out, &name, command);
-        }
-        return;
+/// Every verb with its name behind `flavor`: a group of verbs, then those in it.
+pub(crate) fn verbs(root: &Command) -> Vec<(String, Command)> {
+    let mut out = Vec::new();
+    for verb in root.get_subcommands() {
+        let name = verb.get_name();
+        out.push((name.to_owned(), verb.clone()));
+        let inner = verbs(verb).into_iter();
+        out.extend(inner.map(|(rest, verb)| (format!("{name} {rest}"), verb)));
     }
-    // Writing to a String cannot fail, here and below.
-    let _ = write!(out, "## {name}\n\n");
-    paragraph(out, &format!("{}.", about(command)));
-    let mut command = command.clone();
-    let usage = command.render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage: ").to_owned();
-    let example = command
-        .get_before_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let example = example
-        .lines()
-        .skip(1)
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join("\n");
-    let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
-    let own: Vec<&Arg> = command
-        .get_arguments()
-        .filter(|arg| !arg.is_global_set())
-        .collect();
-    table(out, &own);
+    out
 }
 
 fn exit_codes() -> String {

@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use psp_format::digest::Digest;
+use psp_format::range::widen;
+use psp_format::signed_by::AddFault;
+use psp_format::succession::SuccessionFault;
 use psp_launcher::extract::ExtractError;
 use psp_launcher::plan::PlanError;
 use psp_launcher::policy::judge::HostRefusal;
@@ -14,7 +17,7 @@ use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
 use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
-use crate::printer::escape;
+use crate::printer::{count, escape};
 
 /// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +35,14 @@ pub enum Error {
         refusal: Refusal,
     },
     /// A package is valid, and its signer is not trusted here.
-    #[error("{}: its signer {signer} is not trusted here: {}", shown(.path), escape(.reason))]
+    #[error("{}: its signer {signer} is not trusted here{}", shown(.path), because(.reason.as_deref()))]
     NotTrusted {
         /// The package.
         path: PathBuf,
         /// Fingerprint of the signer.
         signer: Digest,
-        /// Why not.
-        reason: String,
+        /// Why not, where the host knows it.
+        reason: Option<String>,
     },
     /// What this host says about packages does not let this be done.
     #[error(transparent)]
@@ -69,7 +72,7 @@ pub enum Error {
         found: usize,
     },
     /// A value for the file of a key cannot stand there.
-    #[error("{} is not {expected}", escape(.value))]
+    #[error("\"{}\" is not {expected}", escape(.value))]
     KeyValue {
         /// The value.
         value: String,
@@ -79,6 +82,23 @@ pub enum Error {
     /// There is no home directory to keep settings in.
     #[error("there is no directory for this user's settings")]
     NoConfigDir,
+    /// A package is valid, and too few of its signers are trusted here.
+    #[error(
+        "{}: {trusted} of its {} {} trusted here, {needed} asked for",
+        shown(.path),
+        count(widen(*signers), "signer", "signers"),
+        if *trusted == 1 { "is" } else { "are" }
+    )]
+    TooFewTrusted {
+        /// The package.
+        path: PathBuf,
+        /// Number of different trusted keys that signed.
+        trusted: usize,
+        /// Number of keys that signed.
+        signers: usize,
+        /// Number of trusted keys that were asked for.
+        needed: usize,
+    },
     /// A package that should get a signature has one.
     #[error("{} is signed already, by {signer}", shown(.path))]
     AlreadySigned {
@@ -86,6 +106,22 @@ pub enum Error {
         path: PathBuf,
         /// Fingerprint of the signer.
         signer: Digest,
+    },
+    /// A package did not get one more signature.
+    #[error("{}: {signer}: {fault}", shown(.path))]
+    NotAdded {
+        /// The package.
+        path: PathBuf,
+        /// Fingerprint of the key.
+        signer: Digest,
+        /// Why.
+        fault: AddFault,
+    },
+    /// Two keys cannot stand in a statement of succession.
+    #[error("no statement: {fault}")]
+    NoSuccession {
+        /// Why.
+        fault: SuccessionFault,
     },
     /// A key cannot be used.
     #[error(transparent)]
@@ -157,6 +193,11 @@ pub enum Error {
     Random(getrandom::Error),
 }
 
+fn because(reason: Option<&str>) -> String {
+    let reason = reason.map(|reason| format!(": {}", escape(reason)));
+    reason.unwrap_or_default()
+}
+
 impl Error {
     /// One line that says what a person can do.
     pub fn help(&self) -> Option<String> {
@@ -182,8 +223,18 @@ impl Error {
             }
             Error::KeyValue { .. } => "`flavor trust add --help` shows an example".into(),
             Error::NoConfigDir => "set HOME, or use --global as root".into(),
+            Error::TooFewTrusted { .. } => {
+                "if you know more of these signers, give their public keys with --trusted-key".into()
+            }
             Error::AlreadySigned { .. } => {
-                "pack again with --unsigned to have it signed by another key".into()
+                "give --add to put another signature beside it, or pack again with --unsigned".into()
+            }
+            Error::NotAdded { fault: AddFault::Signed, .. } => {
+                "the package is as it was; give another key".into()
+            }
+            Error::NotAdded { .. } => "the package is as it was".into(),
+            Error::NoSuccession { .. } => {
+                "give the old private key and the public half of a new pair".into()
             }
             Error::Key(error) => error.help(),
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \

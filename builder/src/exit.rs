@@ -151,6 +151,8 @@ pub fn of(error: &Error) -> Code {
     match error {
         Error::Refused { .. }
         | Error::NotTrusted { .. }
+        | Error::TooFewTrusted { .. }
+        | Error::NotAdded { .. }
         | Error::AlreadySigned { .. }
         | Error::RevokedKey { .. } => Code::No,
         Error::Host(HostRefusal::Config(_)) => Code::Environment,
@@ -160,6 +162,7 @@ pub fn of(error: &Error) -> Code {
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
+        | Error::NoSuccession { .. }
         | Error::BadKeyName { .. }
         | Error::TrustedAlready { .. }
         | Error::WhichKey { .. }

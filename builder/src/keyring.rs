@@ -11,10 +11,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use psp_format::digest::Digest;
+use psp_format::instant;
 use psp_format::keys::{self, PemFault};
 use psp_format::range::widen;
 use psp_format::signature::{PrivateKey, PublicKey};
-use psp_format::{VerifiedPackage, instant};
 use psp_launcher::policy::judge::Rules;
 use psp_launcher::start::seconds_since_1970;
 use psp_launcher::trust::key_file::KeyFileFault;
@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::package_file::{irregular, shown};
-use crate::printer::{Printer, count, escape};
+use crate::printer::{Printer, escape};
 
 /// Most bytes of a file that holds a key. A PEM key has about 120.
 pub const MAX_KEY_FILE: u64 = 64 << 10;
@@ -173,37 +173,28 @@ pub struct TrustStore {
     trust: Trust,
 }
 
-/// What is known of the signer of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known of a signer of a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Fingerprint of the signer that is known best.
-    pub signer: Digest,
     /// The name that whoever trusts it gave it.
     pub name: Option<String>,
     /// The file that says so.
     pub file: Option<PathBuf>,
-    /// Fingerprint of the trusted key that it continues.
-    pub continues: Option<Digest>,
+    /// Fingerprint of the trusted key in that file, which may be one that the signer continues.
+    pub trusted_as: Option<Digest>,
     /// Why it is not trusted; nothing when it is.
-    pub distrust: Option<String>,
-    /// Whether that is because a key is revoked.
-    pub is_revoked: bool,
+    pub distrust: Option<Distrust>,
 }
 
-impl Known {
-    /// Whether the signer is trusted for the package.
-    pub fn is_trusted(&self) -> bool {
-        self.distrust.is_none()
-    }
-
-    /// The signer as messages name it.
-    pub fn text(&self) -> String {
-        let mut text = signer_text(self.name.as_deref(), &self.signer.to_string());
-        if let Some(old) = &self.continues {
-            text.push_str(&format!(", continues {old}"));
-        }
-        text
-    }
+/// Why a signer is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nobody knows it.
+    Unknown,
+    /// It is known, and this is why it does not count.
+    Limited(String),
+    /// Its key is revoked: nothing starts that it has signed.
+    Revoked,
 }
 
 impl TrustStore {
@@ -231,72 +222,70 @@ impl TrustStore {
         Ok(TrustStore { trust })
     }
 
-    /// What is known of the signer of a package.
-    pub fn of(&self, package: &VerifiedPackage) -> Known {
-        let now = seconds_since_1970();
-        let (signer, standing) = self.trust.best(package, now);
-        let mut known = Known {
-            signer: signer.fingerprint(),
-            name: None,
-            file: None,
-            continues: None,
-            distrust: None,
-            is_revoked: false,
-        };
-        let revoked = package.signers().map(PublicKey::fingerprint);
-        let revoked = revoked
-            .into_iter()
-            .find(|key| self.trust.revoked.contains(key));
-        if let Some(signer) = revoked {
-            known.signer = signer;
-            known.is_revoked = true;
-            known.distrust = Some("its key is revoked on this host".into());
-            return known;
-        }
-        let of_key = |known: &mut Known, key: &Key| {
+    /// What is known of one of the signers of the package `name`.
+    pub fn known(&self, signer: &PublicKey, name: &str) -> Known {
+        let known = |key: &Key| {
             // The same key may lie there twice; the entry with a name says more.
             let same = self.trust.keys.iter();
             let mut names = same.filter(|other| other.file.key == key.file.key);
-            known.name = key.file.name.clone();
-            if known.name.is_none() {
-                known.name = names.find_map(|other| other.file.name.clone());
+            let other = || names.find_map(|other| other.file.name.clone());
+            Known {
+                name: key.file.name.clone().or_else(other),
+                file: Some(key.path.clone()),
+                ..Known::default()
             }
-            known.file = Some(key.path.clone());
         };
-        match standing {
-            Standing::Trusted { key, continues } => {
-                of_key(&mut known, key);
-                known.continues = continues;
-            }
-            Standing::OutOfScope(key) => {
-                of_key(&mut known, key);
-                let packages = key.file.packages.join(", ");
-                known.distrust = Some(format!("it is trusted for {packages} only"));
-            }
-            Standing::Expired(key) => {
-                of_key(&mut known, key);
-                let last = instant::to_text(key.file.expires.unwrap_or(0));
-                known.distrust = Some(format!("it was trusted until {last} only"));
-            }
-            Standing::Revoked(key) => {
-                known.is_revoked = true;
-                known.distrust = Some(format!("it continues a key that is revoked, {key}"));
-            }
-            Standing::Unknown if self.trust.keys.is_empty() => {
-                known.distrust = Some("no key is trusted here".into());
-            }
-            Standing::Unknown => {
-                let keys = count(widen(self.trust.keys.len()), "key is", "keys are");
-                known.distrust = Some(format!("{keys} trusted here, and none is the signer's"));
-            }
+        let limited = |reason: String| Some(Distrust::Limited(reason));
+        match self.trust.standing(signer, name, seconds_since_1970()) {
+            Standing::Trusted { key, .. } => Known {
+                trusted_as: Some(Digest::of(&key.file.key)),
+                ..known(key)
+            },
+            Standing::OutOfScope(key) => Known {
+                distrust: limited(format!("trusted for {} only", key.file.packages.join(", "))),
+                ..known(key)
+            },
+            Standing::Expired(key) => Known {
+                distrust: limited(format!(
+                    "trusted until {} only",
+                    instant::to_text(key.file.expires.unwrap_or(0))
+                )),
+                ..known(key)
+            },
+            Standing::Revoked(key) if key == signer.fingerprint() => Known {
+                distrust: Some(Distrust::Revoked),
+                ..Known::default()
+            },
+            Standing::Revoked(key) => Known {
+                distrust: limited(format!("continues {key}, which is revoked")),
+                ..Known::default()
+            },
+            Standing::Unknown => Known {
+                distrust: Some(Distrust::Unknown),
+                ..Known::default()
+            },
         }
-        known
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.trust.keys.len()
     }
 
     /// Whether no key is trusted at all.
     pub fn is_empty(&self) -> bool {
         self.trust.keys.is_empty()
     }
+}
+
+/// Reads a public key from a PEM file.
+pub fn public_key(path: &Path) -> Result<PublicKey, KeyError> {
+    let file = key_file(path)?;
+    PublicKey::from_bytes(&file.key).map_err(|fault| KeyError::Pem {
+        origin: shown(path),
+        fault: PemFault::Key(fault),
+        needed: Half::Public,
+    })
 }
 
 /// Reads the file of a public key that somebody named.

@@ -91,19 +91,17 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     Some(format!("did you mean {}?", text(name)))
 }
 
-/// The verb that was asked for, such as `verify` or `trust add`.
+/// The verb that was asked for.
 fn verb_of(args: &[OsString]) -> Option<String> {
-    let mut command = Cli::command();
-    let mut verb = Vec::new();
-    for arg in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
-        if let Some(found) = command.find_subcommand(arg) {
-            verb.push(arg);
-            command = found.clone();
-        } else if !arg.starts_with('-') && !verb.is_empty() {
-            break;
+    let (mut command, mut names) = (Cli::command(), Vec::new());
+    // Behind a verb may come another one, as in `trust rotate`.
+    for arg in args.iter().skip(1) {
+        if let Some(verb) = command.find_subcommand(arg).cloned() {
+            names.push(verb.get_name().to_owned());
+            command = verb;
         }
     }
-    (!verb.is_empty()).then(|| verb.join(" "))
+    Some(names.join(" ")).filter(|names| !names.is_empty())
 }
 
 fn text(value: &ContextValue) -> String {

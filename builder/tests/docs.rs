@@ -41,6 +41,7 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
             "flavor-trust-remove.1",
             "flavor-trust-verify.1",
             "flavor-trust-revoke.1",
+            "flavor-trust-rotate.1",
             "flavor-policy.1",
             "flavor-policy-init.1",
             "flavor-policy-show.1",

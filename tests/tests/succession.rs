@@ -33,7 +33,7 @@ fn base64(bytes: &[u8]) -> String {
         char::from(DIGITS[usize::from(value)])
     };
     let mut out: String = bits.chunks(6).map(digit).collect();
-    while out.len() % 4 != 0 {
+    while !out.len().is_multiple_of(4) {
         out.push('=');
     }
     out

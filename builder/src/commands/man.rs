@@ -34,19 +34,12 @@ pub(super) fn man(args: &ManArgs) -> Result<Written, Error> {
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = Cli::command();
     root.build();
-    let mut all = Vec::new();
-    collect("flavor", &root, &mut all);
-    all.into_iter()
+    let verbs = crate::docs::verbs(&root).into_iter();
+    let verbs = verbs.map(|(name, verb)| (format!("flavor-{}", name.replace(' ', "-")), verb));
+    std::iter::once(("flavor".to_owned(), root.clone()))
+        .chain(verbs)
         .map(|(name, command)| Ok((format!("{name}.1"), page(&name, command)?)))
         .collect()
-}
-
-/// A command and its verbs, and theirs.
-fn collect(name: &str, command: &Command, out: &mut Vec<(String, Command)>) {
-    out.push((name.to_owned(), command.clone()));
-    for verb in command.get_subcommands() {
-        collect(&format!("{name}-{}", verb.get_name()), verb, out);
-    }
 }
 
 /// A page in the order of man-pages(7), the example where it is seen first.

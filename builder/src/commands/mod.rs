@@ -10,6 +10,7 @@ mod pack;
 mod policy;
 mod run;
 mod sign;
+mod signers;
 mod trust;
 mod verify;
 

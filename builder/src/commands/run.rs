@@ -7,7 +7,7 @@ use psp_launcher::plan::{Choice, Snapshot};
 use psp_launcher::start::{self, StartError};
 use psp_launcher::sys::{self, Sigpipe};
 
-use super::{Done, trust_store};
+use super::{Done, signers, trust_store};
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::examine;
@@ -62,15 +62,26 @@ fn verified(
     let trust = trust_store(&args.trusting, printer)?;
     let file = PackageFile::open(&args.package)?;
     let package = examine::require(&file, |_| true, |total| printer.meter("checking", total))?;
-    let known = trust.of(&package);
-    if let (true, Some(reason)) = (args.trusting.require_trusted, known.distrust) {
-        return Err(Error::NotTrusted {
-            path: args.package.clone(),
-            signer: known.signer,
-            reason,
-        });
+    let signers = signers::of(&package, &trust);
+    let (trusted, needed) = (
+        signers::count_trusted(&signers),
+        signers::needed(&args.trusting),
+    );
+    let path = args.package.clone();
+    match (trusted < needed, signers.len(), needed) {
+        (false, _, _) => Ok((file, package)),
+        (true, 1, 1) => Err(Error::NotTrusted {
+            path,
+            signer: package.signer().fingerprint(),
+            reason: signers.first().and_then(|signer| signer.reason.clone()),
+        }),
+        (true, signers, _) => Err(Error::TooFewTrusted {
+            path,
+            trusted,
+            signers,
+            needed,
+        }),
     }
-    Ok((file, package))
 }
 
 /// Arguments come from the kernel as C strings, so none holds a NUL.

@@ -1,14 +1,16 @@
 //! `flavor verify`: every check there is, and who signed.
 
+use psp_format::range::widen;
 use serde::Serialize;
 
+use super::signers::{self, Signer};
 use super::{Answer, Done, trust_store};
 use crate::cli::VerifyArgs;
 use crate::error::Error;
 use crate::examine::{Check, Examination, Status, examine};
-use crate::keyring::{Known, TrustStore};
+use crate::keyring::TrustStore;
 use crate::package_file::PackageFile;
-use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, escape};
+use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count};
 
 /// What `flavor verify` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -17,38 +19,32 @@ struct Verdict {
     /// `null` for a package that is not valid: nobody vouches for it.
     trusted: Option<bool>,
     level: Option<&'static str>,
+    /// The first of `signers`. Which one that is, says nothing.
     signer: Option<Signer>,
+    signers: Vec<Signer>,
+    /// How many trusted signers were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<u8>,
     checks: Vec<Check>,
-    #[serde(skip)]
-    is_revoked: bool,
     #[serde(skip)]
     sentence: String,
     #[serde(skip)]
     help: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
-struct Signer {
-    fingerprint: String,
-    name: Option<String>,
-    /// The trusted key that this one continues.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    continues: Option<String>,
-}
-
 pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error> {
     let trust = trust_store(&args.trusting, printer)?;
     let file = PackageFile::open(&args.package)?;
     let examination = examine(&file, |total| printer.meter("checking", total))?;
-    let verdict = judge(examination, &trust);
-    let answer = match (
-        verdict.valid,
-        verdict.trusted,
-        args.trusting.require_trusted,
-    ) {
-        // Whatever else is asked: what a revoked key has signed does not start here.
-        _ if verdict.is_revoked => Answer::No,
-        (true, Some(true), _) | (true, _, false) => Answer::Yes,
+    let needed = signers::needed(&args.trusting);
+    let mut verdict = judge(examination, &trust, needed);
+    verdict.threshold = args.trusting.threshold;
+    let is_revoked = verdict.signers.iter().any(|signer| signer.revoked);
+    let answer = match (verdict.valid, verdict.trusted) {
+        // Whatever is asked for: what a revoked key has signed does not start here.
+        _ if is_revoked => Answer::No,
+        (true, Some(true)) => Answer::Yes,
+        (true, _) if needed == 0 => Answer::Yes,
         _ => Answer::No,
     };
     Ok(Done {
@@ -58,57 +54,100 @@ pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error
 }
 
 /// Adds the question of trust, which is asked about valid packages only.
-fn judge(examination: Examination, trust: &TrustStore) -> Verdict {
+fn judge(examination: Examination, trust: &TrustStore, needed: usize) -> Verdict {
     let Examination {
         mut checks,
         refusal,
         package,
     } = examination;
-    let known = package.map(|package| trust.of(&package));
-    let sentence = match (&refusal, &known) {
-        (None, Some(known)) => sentence(known),
-        (Some(refusal), _) => format!("NOT VALID: {refusal}"),
-        (None, None) => "NOT VALID: not examined".to_owned(),
+    let mut signers = match &package {
+        Some(package) => signers::of(package, trust),
+        None => Vec::new(),
     };
-    let valid = known.as_ref().filter(|_| refusal.is_none());
-    checks.push(trust_check(valid, trust));
+    let valid = refusal.is_none() && !signers.is_empty();
+    if !valid {
+        signers.iter_mut().for_each(Signer::distrust);
+    }
+    let is_enough = signers::count_trusted(&signers) >= needed.max(1);
+    let sentence = match &refusal {
+        Some(refusal) => format!("NOT VALID: {refusal}"),
+        None if valid => valid_sentence(&signers, needed),
+        None => "NOT VALID: not examined".to_owned(),
+    };
+    checks.push(match valid {
+        true => trust_check(&signers, needed, trust),
+        false => Check::new("trust", Status::Skipped, "the package is not valid"),
+    });
     Verdict {
-        valid: valid.is_some(),
-        trusted: valid.map(Known::is_trusted),
-        is_revoked: known.as_ref().is_some_and(|known| known.is_revoked),
-        level: valid.map(|_| "strict"),
-        signer: known.map(|known| Signer {
-            fingerprint: known.signer.to_string(),
-            name: known.name,
-            continues: known.continues.map(|old| old.to_string()),
-        }),
+        valid,
+        trusted: valid.then_some(is_enough),
+        level: valid.then_some("strict"),
+        signer: signers.first().cloned(),
+        signers,
+        threshold: None,
         checks,
         sentence,
         help: refusal.and_then(|refusal| refusal.help()),
     }
 }
 
-fn sentence(known: &Known) -> String {
-    let signer = &known.signer;
-    match &known.distrust {
-        None => format!("valid, signed by {}", known.text()),
-        // Nobody knows the signer: the line before this one says how many keys there are.
-        Some(_) if known.file.is_none() && !known.is_revoked => {
-            format!("valid, but its signer {signer} is not trusted here")
+/// The last line about a valid package: every signer, and who is trusted.
+fn valid_sentence(signers: &[Signer], needed: usize) -> String {
+    let (known, unknown): (Vec<&Signer>, Vec<&Signer>) =
+        signers.iter().partition(|signer| signer.trusted);
+    let trusted = signers::count_trusted(signers);
+    let (by, also) = (signers::texts(known), signers::texts(unknown));
+    match (trusted, signers.len()) {
+        _ if signers.iter().any(|signer| signer.revoked) => {
+            let revoked = signers::texts(signers.iter().filter(|signer| signer.revoked));
+            format!("valid, but nothing starts here that is signed by {revoked}")
         }
-        Some(reason) => format!("valid, but its signer {signer} is not trusted here: {reason}"),
+        (0, 1) => format!("valid, but its signer {also} is not trusted here"),
+        (0, _) => format!("valid, but none of its signers is trusted here: {also}"),
+        (trusted, _) if trusted < needed => {
+            let keys = count(widen(trusted), "trusted key", "trusted keys");
+            format!("valid, but signed by {keys}, and {needed} are asked for")
+        }
+        _ if also.is_empty() => format!("valid, signed by {by}"),
+        _ => format!("valid, signed by {by}; also by {also}, not trusted here"),
     }
 }
 
-fn trust_check(valid: Option<&Known>, trust: &TrustStore) -> Check {
-    let (status, detail) = match valid.map(|known| (known, &known.distrust)) {
-        None => (Status::Skipped, "the package is not valid".to_owned()),
-        Some((known, None)) => (Status::Ok, known.text()),
-        Some((known, Some(_))) if trust.is_empty() && !known.is_revoked => {
+fn trust_check(signers: &[Signer], needed: usize, trust: &TrustStore) -> Check {
+    let trusted = signers::count_trusted(signers);
+    let by = signers::texts(signers.iter().filter(|signer| signer.trusted));
+    let named = signers::texts(signers.iter().filter(|signer| signer.reason.is_some()));
+    let (status, detail) = match (trusted, signers.len()) {
+        // Not only unknown: the reason stands behind the signer.
+        (0, _) if !named.is_empty() => (Status::Failed, named),
+        (0, _) if trust.is_empty() => {
             let detail = "no key is trusted here; name one with --trusted-key".to_owned();
             (Status::Skipped, detail)
         }
-        Some((_, Some(reason))) => (Status::Failed, escape(reason)),
+        (0, all) => {
+            let keys = count(widen(trust.len()), "key is", "keys are");
+            let whose = if all == 1 {
+                "the signer's"
+            } else {
+                "a signer's"
+            };
+            let detail = format!("{keys} trusted here, and none is {whose}");
+            (Status::Failed, detail)
+        }
+        (_, 1) if needed <= 1 => (Status::Ok, by),
+        (trusted, all) => {
+            let status = if trusted < needed {
+                Status::Failed
+            } else {
+                Status::Ok
+            };
+            let asked = match needed {
+                0 => String::new(),
+                needed => format!(", {needed} asked for"),
+            };
+            let all = count(widen(all), "signer", "signers");
+            (status, format!("{trusted} of {all}{asked}: {by}"))
+        }
     };
     Check::new("trust", status, detail)
 }

@@ -2,7 +2,7 @@
 
 use super::{Catalog, about};
 use crate::keys::{self, OTHER, SIGNER, Secret, Signed};
-use crate::writer::{Parts, Plan, Slot, sha256};
+use crate::writer::{Parts, Plan, Signer, Slot, sha256};
 
 pub(super) fn add(catalog: &mut Catalog) {
     valid(catalog);
@@ -177,7 +177,7 @@ fn order(catalog: &mut Catalog) {
 }
 
 fn signatures(catalog: &mut Catalog) {
-    let mut broken = |name, cases, comment, sign: &dyn Fn(&[u8]) -> Signed| {
+    let mut broken = |name, cases, comment, sign: Signer<'_>| {
         let parts = parts().signed_by(&[sign]);
         refused(catalog, "signature", (name, "M13", cases, comment), parts);
     };
@@ -258,7 +258,7 @@ fn signatures(catalog: &mut Catalog) {
 }
 
 fn keys(catalog: &mut Catalog) {
-    let mut weak = |name, cases, comment, sign: &dyn Fn(&[u8]) -> Signed| {
+    let mut weak = |name, cases, comment, sign: Signer<'_>| {
         let parts = parts().signed_by(&[sign]);
         refused(catalog, "signature", (name, "M13", cases, comment), parts);
     };

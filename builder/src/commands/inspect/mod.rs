@@ -14,6 +14,7 @@ use psp_format::metadata::{Command, Lifecycle, Map, Metadata, Package, Policy, P
 use psp_format::tar::{Entry, Kind};
 use serde::Serialize;
 
+use super::signers::{self, Signer};
 use super::{Answer, Done, host_rules};
 use crate::cli::InspectArgs;
 use crate::contents;
@@ -38,6 +39,7 @@ struct Inspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<Policy>,
     signer: Option<Signer>,
+    signers: Vec<Signer>,
     /// The trailer's own words, of a package that does not hold: not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<Container>,
@@ -106,12 +108,6 @@ struct FileEntry {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Signer {
-    fingerprint: String,
-    name: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,11 +193,7 @@ fn list_files(
 impl Inspection {
     fn of(file: &PackageFile, package: &VerifiedPackage, trust: &TrustStore) -> Inspection {
         let metadata = package.metadata();
-        let known = trust.of(package);
-        let signer = Signer {
-            fingerprint: known.signer.to_string(),
-            name: known.name,
-        };
+        let signers = signers::of(package, trust);
         Inspection {
             file: FileFacts::of(file),
             signature: Signature {
@@ -228,7 +220,8 @@ impl Inspection {
             commands: commands(metadata),
             setup: metadata.setup.clone(),
             policy: metadata.policy.clone(),
-            signer: Some(signer),
+            signer: signers.first().cloned(),
+            signers,
             container: None,
             dump: None,
             help: None,
@@ -250,6 +243,7 @@ impl Inspection {
             setup: Vec::new(),
             policy: None,
             signer: None,
+            signers: Vec::new(),
             container: Container::of(parts),
             dump: None,
             help: refusal.help(),

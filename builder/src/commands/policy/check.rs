@@ -162,9 +162,13 @@ impl Report for Verdict {
                 "denied" => BAD,
                 _ => WARN,
             };
-            let policy = line.policy.iter().map(|path| format!("  {path}"));
-            let detail = line.detail.iter().map(|text| format!(": {}", escape(text)));
-            let rest: String = policy.chain(detail).collect();
+            let parts = line.policy.iter().cloned();
+            let parts = parts.chain(line.detail.iter().map(|text| escape(text)));
+            let rest = parts.collect::<Vec<_>>().join(": ");
+            let rest = match rest.as_str() {
+                "" => rest,
+                rest => format!("  {rest}"),
+            };
             let padded = if rest.is_empty() { 0 } else { 9 };
             out.push_str(&format!(
                 "{:<width$}  {style}{:<padded$}{style:#}{rest}\n",

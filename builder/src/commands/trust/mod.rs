@@ -4,6 +4,7 @@ mod add;
 mod list;
 mod remove;
 mod revoke;
+mod rotate;
 mod verify;
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -31,6 +32,7 @@ pub(super) fn trust(verb: &TrustVerb, printer: &Printer) -> Result<Done, Error> 
         TrustVerb::Remove(args) => remove::remove(args).map(done),
         TrustVerb::Verify(args) => verify::verify(args, printer),
         TrustVerb::Revoke(args) => revoke::revoke(args).map(done),
+        TrustVerb::Rotate(args) => rotate::rotate(args, printer).map(done),
     }
 }
 

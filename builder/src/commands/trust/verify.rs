@@ -5,30 +5,20 @@
 use serde::Serialize;
 
 use crate::cli::TrustVerifyArgs;
+use crate::commands::signers::{self, Signer};
 use crate::commands::{Answer, Done, host_rules};
 use crate::error::Error;
 use crate::examine;
 use crate::keyring::TrustStore;
 use crate::package_file::{PackageFile, shown};
-use crate::printer::{BAD, GOOD, Printer, Report, escape};
+use crate::printer::{BAD, GOOD, Printer, Report};
 
 #[derive(Debug, Serialize)]
 struct Verdict {
     trusted: bool,
-    signer: Signer,
-    /// The file of the key.
-    file: Option<String>,
-    /// Why not.
-    reason: Option<String>,
-    #[serde(skip)]
-    text: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Signer {
-    fingerprint: String,
-    name: Option<String>,
-    continues: Option<String>,
+    signers: Vec<Signer>,
+    /// The files that say who is trusted.
+    files: Vec<String>,
 }
 
 pub(super) fn verify(args: &TrustVerifyArgs, printer: &Printer) -> Result<Done, Error> {
@@ -38,43 +28,32 @@ pub(super) fn verify(args: &TrustVerifyArgs, printer: &Printer) -> Result<Done, 
         path: args.package.clone(),
         refusal,
     })?;
-    let known = trust.of(&package);
-    let verdict = Verdict {
-        trusted: known.is_trusted(),
-        text: known.text(),
-        signer: Signer {
-            fingerprint: known.signer.to_string(),
-            name: known.name,
-            continues: known.continues.map(|old| old.to_string()),
-        },
-        file: known.file.map(|path| shown(&path)),
-        reason: known.distrust,
-    };
-    let answer = match verdict.trusted {
-        true => Answer::Yes,
-        false => Answer::No,
-    };
+    let signers = signers::of(&package, &trust);
+    let trusted = signers::count_trusted(&signers) > 0;
+    let files = signers.iter().filter_map(|signer| signer.file.as_deref());
+    let files = files.map(shown).collect();
     Ok(Done {
-        report: Box::new(verdict),
-        answer,
+        report: Box::new(Verdict {
+            trusted,
+            signers,
+            files,
+        }),
+        answer: if trusted { Answer::Yes } else { Answer::No },
     })
 }
 
 impl Report for Verdict {
     fn text(&self) -> String {
-        let file = self.file.as_ref();
-        let file = file.map(|file| format!("file     {file}\n"));
-        self.quiet() + &file.unwrap_or_default()
+        let files = self.files.iter();
+        let files: String = files.map(|file| format!("file  {file}\n")).collect();
+        self.quiet() + &files
     }
 
     fn quiet(&self) -> String {
-        match &self.reason {
-            None => format!("{GOOD}trusted{GOOD:#}: {}\n", self.text),
-            Some(reason) => format!(
-                "{BAD}not trusted{BAD:#}: {}: {}\n",
-                self.text,
-                escape(reason)
-            ),
+        let signers = signers::texts(&self.signers);
+        match self.trusted {
+            true => format!("{GOOD}trusted{GOOD:#}: {signers}\n"),
+            false => format!("{BAD}not trusted{BAD:#}: {signers}\n"),
         }
     }
 
