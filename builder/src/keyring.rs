@@ -242,12 +242,15 @@ impl TrustStore {
                 ..known(key)
             },
             Standing::OutOfScope(key) => Known {
-                distrust: limited(format!("trusted for {} only", key.file.packages.join(", "))),
+                distrust: limited(format!(
+                    "its key is for packages named {} only",
+                    key.file.packages.join(", ")
+                )),
                 ..known(key)
             },
             Standing::Expired(key) => Known {
                 distrust: limited(format!(
-                    "trusted until {} only",
+                    "its key counted until {} only",
                     instant::to_text(key.file.expires.unwrap_or(0))
                 )),
                 ..known(key)
@@ -257,7 +260,7 @@ impl TrustStore {
                 ..Known::default()
             },
             Standing::Revoked(key) => Known {
-                distrust: limited(format!("continues {key}, which is revoked")),
+                distrust: limited(format!("it continues {key}, which is revoked")),
                 ..Known::default()
             },
             Standing::Unknown => Known {

@@ -52,7 +52,7 @@ pub(super) fn of(package: &VerifiedPackage, trust: &TrustStore) -> Vec<Signer> {
             reason: match known.distrust {
                 None | Some(Distrust::Unknown) => None,
                 Some(Distrust::Limited(reason)) => Some(reason),
-                Some(Distrust::Revoked) => Some("revoked".to_owned()),
+                Some(Distrust::Revoked) => Some("its key is revoked on this host".to_owned()),
             },
             trusted_as,
         }
@@ -92,12 +92,17 @@ impl Signer {
         (self.trusted, self.trusted_as, self.continues) = (false, None, None);
     }
 
-    /// The signer in a message.
+    /// The signer's name and fingerprint.
+    pub(super) fn who(&self) -> String {
+        signer_text(self.name.as_deref(), &self.fingerprint)
+    }
+
+    /// The signer in a message, with what else is known of it.
     pub(super) fn text(&self) -> String {
-        let text = signer_text(self.name.as_deref(), &self.fingerprint);
+        let text = self.who();
         match (&self.continues, &self.reason) {
             (Some(old), _) => format!("{text}, continues {old}"),
-            (None, Some(reason)) => format!("{text}, {}", escape(reason)),
+            (None, Some(reason)) => format!("{text} [{}]", escape(reason)),
             (None, None) => text,
         }
     }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::examine::{Check, Examination, Status, examine};
 use crate::keyring::TrustStore;
 use crate::package_file::PackageFile;
-use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count};
+use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count, escape};
 
 /// What `flavor verify` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -102,7 +102,14 @@ fn valid_sentence(signers: &[Signer], needed: usize) -> String {
             let revoked = signers::texts(signers.iter().filter(|signer| signer.revoked));
             format!("valid, but nothing starts here that is signed by {revoked}")
         }
-        (0, 1) => format!("valid, but its signer {also} is not trusted here"),
+        (0, 1) => {
+            let signer = signers.first();
+            let who = signer.map(Signer::who).unwrap_or_default();
+            let reason = signer.and_then(|signer| signer.reason.as_deref());
+            let reason = reason.map(|reason| format!(": {}", escape(reason)));
+            let reason = reason.unwrap_or_default();
+            format!("valid, but its signer {who} is not trusted here{reason}")
+        }
         (0, _) => format!("valid, but none of its signers is trusted here: {also}"),
         (trusted, _) if trusted < needed => {
             let keys = count(widen(trusted), "trusted key", "trusted keys");
