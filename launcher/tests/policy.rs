@@ -10,8 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Output;
 
-use common::{assert_refused, must, output};
-use etc::{Etc, OTHER, USER, assert_started, fingerprint, mode, pem};
+use common::{assert_refused, must};
+use etc::{Etc, OTHER, USER, assert_started, fingerprint, mode, patient, pem};
 use psp_format::metadata::Metadata;
 use psp_launcher::env_vars;
 
@@ -476,17 +476,17 @@ fn hosts_without_a_word() {
     for home in ["/nonexistent", "/dev/null", "", "relative", "/"] {
         let mut command = host.command(USER, &path);
         let cache = host.place.path("home/cache");
-        let started = output(command.env("HOME", home).env("FLAVOR_CACHE", cache));
+        let started = patient(command.env("HOME", home).env("FLAVOR_CACHE", cache));
         assert_started(&started);
     }
     // Root with the environment of a user who has keys and no policy.
     host.put_user("trusted-keys/k.pub", pem("test"));
     let mut command = host.command(0, &path);
     let cache = host.place.path("roots");
-    assert_started(&output(command.env("FLAVOR_CACHE", &cache)));
+    assert_started(&patient(command.env("FLAVOR_CACHE", &cache)));
     host.put_user("policy.json", EMPTY);
     let mut command = host.command(0, &path);
-    let refused = output(command.env("FLAVOR_CACHE", &cache));
+    let refused = patient(command.env("FLAVOR_CACHE", &cache));
     assert_refused(&refused, 125, &["can be changed by others"]);
 }
 
@@ -500,7 +500,7 @@ fn silence_costs_two_failing_calls() {
     let mut command = host.command(USER, "strace");
     command.args(["-f", "-o"]).arg(&trace).arg(&path);
     mode(&host.place.path("."), 0o777);
-    let found = output(&mut command);
+    let found = patient(&mut command);
     assert_eq!(
         found.stdout,
         b"started\n",

@@ -1,5 +1,5 @@
 //! Hosts with an `/etc` of their own, seen by one start only: a directory that is mounted there in a mount namespace.
-#![allow(dead_code)] // each test program uses a part
+#![allow(dead_code, clippy::panic)] // each test program uses a part
 
 use std::ffi::OsStr;
 use std::fs;
@@ -128,7 +128,7 @@ impl Etc {
     }
 
     pub(crate) fn start_as(&self, uid: u32, program: &Path) -> Output {
-        output(&mut self.command(uid, program))
+        patient(&mut self.command(uid, program))
     }
 
     /// The user starts it, with one more variable.
@@ -138,8 +138,21 @@ impl Etc {
         name: &str,
         value: impl AsRef<OsStr>,
     ) -> Output {
-        output(self.command(USER, program).env(name, value))
+        patient(self.command(USER, program).env(name, value))
     }
+}
+
+/// Waits for a program that another one executes. A thread that has just started one may hold the file that this one has
+/// written, until that one begins.
+pub(crate) fn patient(command: &mut Command) -> Output {
+    for _ in 0..100 {
+        let found = output(command);
+        if !String::from_utf8_lossy(&found.stderr).contains("Text file busy") {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the file stays busy")
 }
 
 /// Writes a file, and the directories that it lies in, for this owner.
