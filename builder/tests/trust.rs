@@ -142,6 +142,47 @@ fn case_035_keys_that_cannot_sign() -> Result {
 }
 
 #[test]
+fn a_key_that_continues_a_trusted_one() -> Result {
+    let dir = place()?;
+    let old = psp_format::signature::PrivateKey::from_text_seed("somebody else");
+    let pem = psp_format::keys::private_key_to_pem(&old)?;
+    fs::write(dir.path().join("old.key"), pem.as_bytes())?;
+    fs::set_permissions(
+        dir.path().join("old.key"),
+        fs::Permissions::from_mode(0o600),
+    )?;
+    let run = |args: &[&str]| flavor(dir.path(), args);
+    assert_says(
+        &run(&["trust", "add", "other.pub", "--packages", "sm*"])?,
+        0,
+        &[],
+    );
+    let args = ["trust", "rotate", "--old", "old.key", "--new", "test.pub"];
+    assert_says(&run(&args)?, 0, &["test.succession"]);
+    assert_says(&run(&["trust", "verify", "good.psp"])?, 1, &["not trusted"]);
+    let store = dir.path().join("own/trusted-keys");
+    fs::copy(
+        dir.path().join("test.succession"),
+        store.join("test.succession"),
+    )?;
+    let continues = format!("continues {}", old.public_key().fingerprint());
+    assert_says(&run(&["trust", "verify", "good.psp"])?, 0, &[&continues]);
+    assert_says(
+        &run(&["verify", "good.psp", "--require-trusted"])?,
+        0,
+        &[&continues],
+    );
+    assert_says(&run(&["trust", "list"])?, 0, &[&continues]);
+    assert_says(&run(&["trust", "revoke", "other.pub"])?, 0, &[]);
+    assert_says(
+        &run(&["trust", "verify", "good.psp"])?,
+        1,
+        &["which is revoked"],
+    );
+    Ok(())
+}
+
+#[test]
 fn files_are_for_their_owner_to_write() -> Result {
     let dir = place()?;
     let own = dir.path().join("own");

@@ -455,14 +455,30 @@ fn case_046_a_policy_that_cannot_be_read_is_not_no_policy() {
         );
         must(fs::remove_file(&file));
     }
-    // A file in the place of the directory.
+    // A link that leads nowhere says that something should be there.
+    let policy = host.system("policy.json");
+    must(symlink("nothing", &policy));
+    assert_refused(
+        &host.start(&path),
+        125,
+        &["cannot read /etc/flavor/policy.json"],
+    );
+    must(fs::remove_file(&policy));
+    let policy = host.user("policy.json");
+    must(symlink("nothing", &policy));
+    assert_refused(&host.start(&path), 125, &["cannot read", "policy.json"]);
+    must(fs::remove_file(&policy));
+    // One that leads to a policy does.
+    host.put_system("real", REQUIRE);
+    must(symlink("real", host.system("policy.json")));
+    assert_refused(&host.start(&path), 125, &["is not trusted here"]);
     host.clear_system();
-    must(fs::write(
-        host.system("")
-            .parent()
-            .map_or_else(|| panic!(), |p| p.join("flavor")),
-        "",
-    ));
+    let directory = host.place.path("etc/flavor");
+    must(symlink("nothing", &directory));
+    assert_refused(&host.start(&path), 125, &["cannot read /etc/flavor"]);
+    must(fs::remove_file(&directory));
+    // A file in the place of the directory.
+    must(fs::write(&directory, ""));
     assert_refused(&host.start(&path), 125, &["/etc/flavor: Not a directory"]);
 }
 

@@ -38,20 +38,14 @@ pub struct Config {
 }
 
 impl Config {
-    fn open(path: &Path, owner: Owner) -> Result<Config, Errno> {
-        let handle = at::open(CWD, path.as_os_str().as_bytes(), DIRECTORY, 0)?;
-        let path = path.to_owned();
-        Ok(Config {
-            path,
-            handle,
-            owner,
-        })
-    }
-
     /// The directory, or `None` where there is none.
     pub(crate) fn find(path: &Path, owner: Owner) -> Result<Option<Config>, Errno> {
-        match Config::open(path, owner) {
-            Ok(config) => Ok(Some(config)),
+        match file::open(CWD, path.as_os_str().as_bytes(), DIRECTORY) {
+            Ok(handle) => Ok(Some(Config {
+                path: path.to_owned(),
+                handle,
+                owner,
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -177,15 +171,13 @@ impl Host {
     ///
     /// Where the administrator's word is there and cannot be read, or a variable is no absolute path.
     pub fn find<'v>(var: &dyn Fn(&str) -> Option<&'v [u8]>, uid: u32) -> Result<Host, ConfigError> {
-        let system_path = Path::new(SYSTEM);
-        let system = match Config::open(system_path, Owner(None)) {
-            Ok(config) => Some(config),
-            Err(Errno::NOENT) => None,
-            Err(errno) => {
-                let (path, problem) = (system_path.to_owned(), Problem::System(errno));
-                return Err(Fault { path, problem }.into());
-            }
+        let open = |path: &Path, owner| {
+            Config::find(path, owner).map_err(|errno| Fault {
+                path: path.to_owned(),
+                problem: Problem::System(errno),
+            })
         };
+        let system = open(Path::new(SYSTEM), Owner(None))?;
         let system_policy = match &system {
             Some(system) => system.read(POLICY.as_bytes(), MAX_POLICY)?,
             None => None,
@@ -198,12 +190,20 @@ impl Host {
             store = user_path.as_ref().map(|path| path.join(TRUSTED_KEYS));
         }
         let owner = Owner(Some(uid));
+        let user = match &user_path {
+            Some(path) => match open(path, owner) {
+                // What this user cannot reach is not this user's; and some homes are files.
+                Err(Fault {
+                    problem: Problem::System(Errno::ACCESS | Errno::NOTDIR),
+                    ..
+                }) => None,
+                other => other?,
+            },
+            None => None,
+        };
         Ok(Host {
             system,
-            // What this user cannot reach is not this user's.
-            user: user_path
-                .as_ref()
-                .and_then(|path| Config::open(path, owner).ok()),
+            user,
             user_path,
             user_store: store,
             system_policy,
@@ -244,9 +244,9 @@ impl Host {
         let stores = [(Some(&system), Owner(None)), (user, self.owner)];
         for (path, owner) in stores {
             let Some(path) = path else { continue };
-            match Config::open(path, owner) {
-                Ok(store) => trust.add(&store),
-                Err(Errno::NOENT) => {}
+            match Config::find(path, owner) {
+                Ok(Some(store)) => trust.add(&store),
+                Ok(None) => {}
                 Err(errno) => {
                     let (path, problem) = (path.clone(), Problem::System(errno));
                     trust.faults.push(Fault { path, problem });

@@ -1,7 +1,7 @@
 //! Small files that a host is configured by: read whole, up to a limit, and only when nobody else can write to them.
 
 use core::fmt;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +85,17 @@ fn is_owner_of_root(uid: u32) -> bool {
     at::stat(CWD, b"/", AtFlags::empty()).is_ok_and(|root| root.st_uid == uid)
 }
 
+/// Opens what a name leads to. Nothing behind a link is an error, as a link says that something should be there.
+pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    match at::open(at, name, flags.union(OFlags::NOFOLLOW), 0) {
+        Err(Errno::LOOP | Errno::NOTDIR) => match at::open(at, name, flags, 0) {
+            Err(Errno::NOENT) => Err(Errno::LOOP),
+            other => other,
+        },
+        other => other,
+    }
+}
+
 /// The content of a file in a directory; `None` where there is none.
 pub(super) fn read(
     at: BorrowedFd<'_>,
@@ -92,7 +103,7 @@ pub(super) fn read(
     owner: Owner,
     max: usize,
 ) -> Result<Option<Vec<u8>>, Problem> {
-    let file = match at::open(at, name, FILE, 0) {
+    let file = match open(at, name, FILE) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(Problem::System(errno)),

@@ -89,10 +89,12 @@ impl Trust {
             Err(fault) => return self.faults.push(fault),
         };
         for name in names.iter().take(MAX_FILES) {
-            let result = match name.rsplit(|&byte| byte == b'.').next() {
-                Some(b"pub") => self.add_key(store, name),
-                Some(b"succession") => self.add_continuation(store, name),
-                _ => Ok(()),
+            let result = if name.ends_with(b".pub") {
+                self.add_key(store, name)
+            } else if name.ends_with(b".succession") {
+                self.add_continuation(store, name)
+            } else {
+                Ok(())
             };
             self.faults.extend(result.err());
         }
