@@ -1,12 +1,16 @@
 //! Verbs, flags and their help: the one definition that the parser, the help, the man pages, the completions and the
 //! reference in `docs/` are made of.
 
+pub mod cache;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+
+use self::cache::CacheArgs;
 
 /// Packs an application and its runtime into one signed executable file.
 #[derive(Debug, Parser)]
@@ -91,6 +95,16 @@ pub enum Verb {
     /// Verifies a package with this program and starts it, ignoring the launcher inside
     #[command(before_help = "Example:\n  flavor run app.psp --require-trusted -- --port 8080")]
     Run(RunArgs),
+    /// Makes a link for each named command of a package
+    #[command(before_help = "Example:\n  flavor link dist/app.psp ~/.local/bin")]
+    Link(LinkArgs),
+    /// Lists, checks, removes and makes what is unpacked on this host
+    #[command(
+        visible_alias = "workenv",
+        before_help = "Example:\n  flavor cache list",
+        disable_help_subcommand = true
+    )]
+    Cache(CacheArgs),
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
@@ -265,6 +279,23 @@ pub struct RunArgs {
     /// Arguments for the command
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<OsString>,
+}
+
+/// `flavor link`
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// The package, which is verified; the links hold its absolute path
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// The directory for the links, made when it is not there
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// Replaces links that lead elsewhere; never a file or directory
+    #[arg(long)]
+    pub force: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
 }
 
 /// `flavor keygen`
@@ -500,6 +531,8 @@ impl Verb {
             Verb::Inspect(args) => args.reporting.json,
             Verb::Extract(args) => args.into.reporting.json,
             Verb::ExtractAll(args) => args.into.reporting.json,
+            Verb::Link(args) => args.reporting.json,
+            Verb::Cache(args) => args.verb.json(),
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
             Verb::Trust(args) => args.verb.reporting().json,

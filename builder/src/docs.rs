@@ -29,45 +29,48 @@ fn cli() -> String {
         .collect();
     out.push_str("## Flags of every verb\n\n");
     table(&mut out, &shared);
-    for (name, mut verb) in verbs(&root) {
-        // Writing to a String cannot fail, here and below.
-        let _ = write!(out, "## flavor {name}\n\n");
-        paragraph(&mut out, &format!("{}.", about(&verb)));
-        if verb.has_subcommands() {
-            continue;
-        }
-        let usage = verb.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ").to_owned();
-        let example = verb
-            .get_before_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let example = example
-            .lines()
-            .skip(1)
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join("\n");
-        let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
-        let own: Vec<&Arg> = verb
-            .get_arguments()
-            .filter(|arg| !arg.is_global_set())
-            .collect();
-        table(&mut out, &own);
+    for verb in root.get_subcommands() {
+        section(&mut out, verb, &format!("flavor {}", verb.get_name()));
     }
     out
 }
 
-/// Every verb with its name behind `flavor`: a group of verbs, then those in it.
-pub(crate) fn verbs(root: &Command) -> Vec<(String, Command)> {
-    let mut out = Vec::new();
-    for verb in root.get_subcommands() {
-        let name = verb.get_name();
-        out.push((name.to_owned(), verb.clone()));
-        let inner = verbs(verb).into_iter();
-        out.extend(inner.map(|(rest, verb)| (format!("{name} {rest}"), verb)));
+/// A verb, and those below it.
+fn section(out: &mut String, verb: &Command, name: &str) {
+    // Writing to a String cannot fail, here and below.
+    let _ = write!(out, "## {name}\n\n");
+    paragraph(out, &format!("{}.", about(verb)));
+    let aliases: Vec<&str> = verb.get_visible_aliases().collect();
+    if !aliases.is_empty() {
+        paragraph(
+            out,
+            &format!("Also `flavor {}`.", aliases.join("`, `flavor ")),
+        );
     }
-    out
+    let mut rendered = verb.clone();
+    let usage = rendered.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    let example = verb
+        .get_before_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let example = example
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let _ = write!(out, "```sh\n{example}\n```\n\n`{usage}`\n\n");
+    let own: Vec<&Arg> = verb
+        .get_arguments()
+        .filter(|arg| !arg.is_global_set())
+        .collect();
+    if !verb.has_subcommands() {
+        table(out, &own);
+    }
+    for below in verb.get_subcommands() {
+        section(out, below, &format!("{name} {}", below.get_name()));
+    }
 }
 
 fn exit_codes() -> String {
@@ -75,7 +78,8 @@ fn exit_codes() -> String {
     paragraph(
         &mut out,
         "Packages, and `flavor run`, leave with the application's own code once it has begun; a package that does not \
-         get that far leaves with 125, 126 or 127.",
+         get that far leaves with 125, 126 or 127. A package that is asked with `FLAVOR_LAUNCHER_CLI=1` leaves with 0; with \
+         1 when `verify` finds a change; with 2 after wrong usage; with 125 when it cannot answer.",
     );
     out.push_str("| code | meaning |\n|---|---|\n");
     for (code, meaning) in exit::TABLE {

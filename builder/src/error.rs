@@ -12,6 +12,7 @@ use psp_launcher::plan::PlanError;
 use psp_launcher::policy::judge::HostRefusal;
 use psp_launcher::start::StartError;
 
+use crate::commands::CacheError;
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
@@ -150,6 +151,9 @@ pub enum Error {
     /// The launcher's library did not start the package.
     #[error(transparent)]
     Start(StartError),
+    /// `cache` cannot do what it was asked.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// `run` did not start a package, for whatever reason.
     #[error(transparent)]
     NotStarted(Box<Error>),
@@ -170,6 +174,12 @@ pub enum Error {
         path: PathBuf,
         /// What to do.
         help: &'static str,
+    },
+    /// There is nothing to be linked.
+    #[error("{} has no named commands, only the default one", shown(.path))]
+    NoCommands {
+        /// The package.
+        path: PathBuf,
     },
     /// The name of a pair of keys is no plain file name.
     #[error("{} cannot name a pair of keys", escape(.name))]
@@ -251,6 +261,7 @@ impl Error {
                 "give --command one of these names, or leave it out for the default command".into()
             }
             Error::Start(error) => error.help().into(),
+            Error::Cache(error) => error.help(),
             Error::NotStarted(error) => return error.help(),
             Error::NoSlot { known, .. } => {
                 let known: Vec<String> = known.iter().map(|id| escape(id)).collect();
@@ -261,6 +272,9 @@ impl Error {
                 }
             }
             Error::Exists { help, .. } => (*help).into(),
+            Error::NoCommands { .. } => {
+                "link the package itself, under any name: `ln -s`".into()
+            }
             Error::BadKeyName { .. } => "give a file name without a directory".into(),
             Error::Write { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use psp_launcher::policy::judge::HostRefusal;
 
 use crate::cli::Cli;
-use crate::commands::{self, Answer, Done};
+use crate::commands::{self, Answer, CacheError, Done};
 use crate::error::Error;
 use crate::inputs::InputError;
 use crate::keyring::KeyError;
@@ -42,7 +42,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already; in the cache: not there, in use, differs",
     ),
     (
         Code::Usage,
@@ -162,6 +162,7 @@ pub fn of(error: &Error) -> Code {
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
+        | Error::NoCommands { .. }
         | Error::NoSuccession { .. }
         | Error::BadKeyName { .. }
         | Error::TrustedAlready { .. }
@@ -188,11 +189,29 @@ pub fn of(error: &Error) -> Code {
             127 => Code::NoCommand,
             _ => Code::Refused,
         },
+        Error::Cache(error) => of_cache(error),
         // Whatever the reason: the application has not begun, and 0 to 124 are its own codes.
         Error::NotStarted(error) => match of(error) {
             code @ (Code::NotExecutable | Code::NoCommand) => code,
             _ => Code::Refused,
         },
+    }
+}
+
+fn of_cache(error: &CacheError) -> Code {
+    match error {
+        CacheError::Unknown { .. } | CacheError::Ambiguous { .. } | CacheError::Plan(_) => {
+            Code::Usage
+        }
+        CacheError::Absent { .. }
+        | CacheError::NotUnpacked { .. }
+        | CacheError::InUse { .. }
+        | CacheError::Starting => Code::No,
+        CacheError::NoPlace(_)
+        | CacheError::Unusable { .. }
+        | CacheError::NoProcesses
+        | CacheError::Store(_)
+        | CacheError::Start(_) => Code::Environment,
     }
 }
 

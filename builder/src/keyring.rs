@@ -16,7 +16,7 @@ use psp_format::keys::{self, PemFault};
 use psp_format::range::widen;
 use psp_format::signature::{PrivateKey, PublicKey};
 use psp_launcher::policy::judge::Rules;
-use psp_launcher::start::seconds_since_1970;
+use psp_launcher::store;
 use psp_launcher::trust::key_file::KeyFileFault;
 use psp_launcher::trust::{self, Key, KeyFile, Standing, Trust};
 use rustix::fs::OFlags;
@@ -236,7 +236,7 @@ impl TrustStore {
             }
         };
         let limited = |reason: String| Some(Distrust::Limited(reason));
-        match self.trust.standing(signer, name, seconds_since_1970()) {
+        match self.trust.standing(signer, name, store::now()) {
             Standing::Trusted { key, .. } => Known {
                 trusted_as: Some(Digest::of(&key.file.key)),
                 ..known(key)

@@ -91,17 +91,20 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     Some(format!("did you mean {}?", text(name)))
 }
 
-/// The verb that was asked for.
+/// The verb that was asked for, with the one below it.
 fn verb_of(args: &[OsString]) -> Option<String> {
-    let (mut command, mut names) = (Cli::command(), Vec::new());
-    // Behind a verb may come another one, as in `trust rotate`.
+    let root = Cli::command();
+    let (mut at, mut names) = (&root, Vec::new());
     for arg in args.iter().skip(1) {
-        if let Some(verb) = command.find_subcommand(arg).cloned() {
+        let Some(name) = arg.to_str().filter(|arg| !arg.starts_with('-')) else {
+            continue;
+        };
+        if let Some(verb) = at.find_subcommand(name) {
             names.push(verb.get_name().to_owned());
-            command = verb;
+            at = verb;
         }
     }
-    Some(names.join(" ")).filter(|names| !names.is_empty())
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 fn text(value: &ContextValue) -> String {

@@ -211,6 +211,17 @@ fn json_is_one_document_and_nothing_else() -> Result {
         &["inspect", "bad-slot.psp", "--files"],
         &["extract-all", "good.psp", "out"],
         &["extract", "good.psp", "none", "out"],
+        &["cache", "list"],
+        &["cache", "info"],
+        &["cache", "warm", "good.psp"],
+        &["cache", "list"],
+        &["cache", "info"],
+        &["cache", "info", "small"],
+        &["cache", "verify", "good.psp"],
+        &["cache", "prune"],
+        &["cache", "remove", "none"],
+        &["cache", "remove", "small", "--dry-run"],
+        &["cache", "remove", "small"],
         &["keygen", "--name", "k"],
         &["sign", "unsigned.psp", "--private-key", "test.key"],
         &["pack", "project", "--key-seed", "x"],
@@ -368,5 +379,118 @@ fn a_package_runs_without_its_launcher() -> Result {
         String::from_utf8_lossy(&started.stderr)
     );
     assert_eq!(started.stdout, b"hello\n");
+    Ok(())
+}
+
+#[test]
+fn links_start_their_commands_and_replace_no_file() -> Result {
+    let dir = place()?;
+    let link = |args: &[&str]| output(dir.path(), &[&["link", "good.psp", "bin"], args].concat());
+    let again = dir.path().join("bin/again");
+    assert!(link(&[])?.status.success());
+    assert_eq!(fs::read_link(&again)?, dir.path().join("good.psp"));
+    for make in [
+        (|path: &Path| fs::write(path, "a file")) as fn(&Path) -> std::io::Result<()>,
+        |path| fs::create_dir(path),
+    ] {
+        fs::remove_file(&again)?;
+        make(&again)?;
+        for args in [&[][..], &["--force"]] {
+            assert_eq!(link(args)?.status.code(), Some(2));
+            assert!(!again.is_symlink());
+        }
+        let _ = fs::remove_dir(&again);
+        fs::write(&again, "")?;
+    }
+    assert_eq!(names(&dir.path().join("bin"))?, ["again"]);
+    Ok(())
+}
+
+const LIVING: &str = r#"
+[package]
+name = "living"
+version = "1"
+
+[[slot]]
+id = "app"
+source = "run"
+target = "run"
+
+[[slot]]
+id = "here"
+source = "text"
+platforms = ["linux_amd64"]
+lifecycle = "platform"
+
+[[slot]]
+id = "elsewhere"
+source = "text"
+platforms = ["windows_amd64"]
+lifecycle = "platform"
+
+[[slot]]
+id = "tmp"
+source = "text"
+target = "var/tmp"
+lifecycle = "temporary"
+
+[command]
+exec = "{workenv}/run"
+
+[commands.tool]
+exec = "{workenv}/run"
+args = ["as tool"]
+"#;
+
+#[test]
+fn platforms_temporary_slots_and_links_end_to_end() -> Result {
+    let dir = tempfile::tempdir()?;
+    let file = |name: &str, mode, content: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, content)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+    };
+    file("flavor.toml", 0o644, LIVING)?;
+    file(
+        "run",
+        0o755,
+        "#!/bin/sh\necho \"$FLAVOR_COMMAND_NAME $1\"; cd \"$FLAVOR_WORKENV\" && find . | sort\nexit 6\n",
+    )?;
+    file("text", 0o644, "text\n")?;
+    let packed = output(
+        dir.path(),
+        &["pack", "--key-seed", "tests", "--target", "linux_amd64"],
+    )?;
+    assert!(
+        packed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&packed.stderr)
+    );
+    let inspected = output(dir.path(), &["inspect", "dist/living.psp", "--json"])?;
+    let document: serde_json::Value = serde_json::from_slice(&inspected.stdout)?;
+    let ids = document["slots"].as_array().map_or(0, Vec::len);
+    assert_eq!(ids, 3, "{document}");
+    assert!(!document.to_string().contains("elsewhere"));
+    assert!(
+        output(dir.path(), &["link", "dist/living.psp", "bin"])?
+            .status
+            .success()
+    );
+    let started = Command::new(dir.path().join("bin/tool"))
+        .env("FLAVOR_CACHE", dir.path().join("cache"))
+        .output()?;
+    let expected = "tool as tool\n.\n./here\n./run\n./var\n./var/tmp\n";
+    assert_eq!(String::from_utf8_lossy(&started.stdout), expected);
+    assert_eq!(started.status.code(), Some(6));
+    assert_eq!(fs::read_dir(dir.path().join("cache/runs"))?.count(), 0);
+    // `flavor run` supervises in the same way.
+    let run = output(dir.path(), &["run", "dist/living.psp"])?;
+    assert_eq!(
+        run.status.code(),
+        Some(6),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert_eq!(fs::read_dir(dir.path().join("cache/runs"))?.count(), 0);
     Ok(())
 }

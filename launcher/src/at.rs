@@ -3,6 +3,7 @@
 //! The functions of rustix take any kind of path and turn it into a C string where they are called, a few hundred bytes
 //! of code each time. The stub has no room for that.
 
+use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, Timestamps};
@@ -121,10 +122,15 @@ pub(crate) fn symlink(target: &[u8], at: BorrowedFd<'_>, name: &[u8]) -> Result<
     rustix::fs::symlinkat(target, at, name)
 }
 
-/// Whether `name` is a symbolic link with this target.
+/// readlinkat(2).
 #[inline(never)]
+pub(crate) fn read_link(at: BorrowedFd<'_>, name: &[u8]) -> Result<CString, Errno> {
+    rustix::fs::readlinkat(at, name, Vec::new())
+}
+
+/// Whether `name` is a symbolic link with this target.
 pub(crate) fn is_link_to(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> bool {
-    rustix::fs::readlinkat(at, name, Vec::new()).is_ok_and(|found| found.as_bytes() == target)
+    read_link(at, name).is_ok_and(|found| found.as_bytes() == target)
 }
 
 /// utimensat(2) of the name itself.

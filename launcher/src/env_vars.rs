@@ -7,14 +7,16 @@ pub const FLAVOR_CACHE: &str = "FLAVOR_CACHE";
 /// Read: the command to start, by its name in the package. Never passed on, so that a package started by this one
 /// chooses for itself.
 pub const FLAVOR_COMMAND: &str = "FLAVOR_COMMAND";
+/// Read: `1` makes the package answer about itself instead of starting. Never passed on.
+pub const FLAVOR_LAUNCHER_CLI: &str = "FLAVOR_LAUNCHER_CLI";
 /// Read: `1` extracts the slots that are there for development too.
 pub const FLAVOR_DEV: &str = "FLAVOR_DEV";
 /// Read: the cache directory of a systemd service (`CacheDirectory=`); the first of a list.
 pub const CACHE_DIRECTORY: &str = "CACHE_DIRECTORY";
 /// Read: `flavor` below it is a candidate for the cache.
 pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
-/// Read: `.cache/flavor` below it is a candidate for the cache. Where the system has no policy, the user's is in
-/// `.config/flavor`.
+/// Read: `.cache/flavor` below it is a candidate for the cache; the log of a graphical session lies there. Where the
+/// system has no policy, the user's is in `.config/flavor`.
 pub const HOME: &str = "HOME";
 /// Read where the system has no policy: the user's policy and trusted keys are in it.
 pub const FLAVOR_CONFIG_DIR: &str = "FLAVOR_CONFIG_DIR";
@@ -24,13 +26,13 @@ pub const FLAVOR_TRUSTED_KEYS_DIR: &str = "FLAVOR_TRUSTED_KEYS_DIR";
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// Read where there is neither `/proc` nor a path from the kernel: where `argv[0]` is searched.
 pub const PATH: &str = "PATH";
-/// Read when a start fails without a terminal: an X display for a dialog.
+/// Read when a start without a terminal fails or takes its time: an X display for a window.
 pub const DISPLAY: &str = "DISPLAY";
-/// Read when a start fails without a terminal: a Wayland display for a dialog.
+/// Read likewise: a Wayland display.
 pub const WAYLAND_DISPLAY: &str = "WAYLAND_DISPLAY";
-/// Read when a start fails without a terminal: `device:inode` of the journal's socket.
+/// Read likewise: `device:inode` of the journal's socket.
 pub const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
-/// Read when a start fails without a terminal: the process that systemd started, which gets no dialog.
+/// Read likewise: the process that systemd started, which gets no window.
 pub const SYSTEMD_EXEC_PID: &str = "SYSTEMD_EXEC_PID";
 /// Set: the directory with the package's files.
 pub const FLAVOR_WORKENV: &str = "FLAVOR_WORKENV";
@@ -86,6 +88,11 @@ pub const TABLE: &[Variable] = &[
         "the command to start, by its name in the package",
     ),
     line(
+        FLAVOR_LAUNCHER_CLI,
+        Use::Taken,
+        "`1`: the package answers instead of starting; its first argument is `info`, `verify`, `metadata`, `extract`, `run`, `version` or `help`",
+    ),
+    line(
         FLAVOR_DEV,
         Use::Read,
         "`1` extracts the slots that are there for development too",
@@ -99,7 +106,7 @@ pub const TABLE: &[Variable] = &[
     line(
         HOME,
         Use::Read,
-        "the cache is `.cache/flavor` below it, this person's policy and trusted keys are in `.config/flavor`",
+        "the cache is `.cache/flavor` below it, this person's policy and trusted keys are in `.config/flavor`; messages that go to the log of a graphical session there are no reason against a window",
     ),
     line(
         FLAVOR_CONFIG_DIR,
@@ -124,18 +131,18 @@ pub const TABLE: &[Variable] = &[
     line(
         DISPLAY,
         Use::Read,
-        "a display for a dialog when a start fails without a terminal",
+        "a display for windows, when a start without a terminal fails or takes its time",
     ),
     line(WAYLAND_DISPLAY, Use::Read, "the same"),
     line(
         JOURNAL_STREAM,
         Use::Read,
-        "whether messages go to the journal, when a start fails without a terminal",
+        "whether messages go to the journal, which is no reason against a window",
     ),
     line(
         SYSTEMD_EXEC_PID,
         Use::Read,
-        "whether the package is a service, which gets no dialog",
+        "whether the package is a service, which gets no window",
     ),
     line(
         FLAVOR_WORKENV,
@@ -180,6 +187,6 @@ mod tests {
             .map(|(name, _)| name);
         let table: Vec<_> = TABLE.iter().map(|variable| variable.name).collect();
         assert_eq!(constants.filter(|name| !table.contains(name)).count(), 0);
-        assert_eq!(table.len(), 22);
+        assert_eq!(table.len(), 23);
     }
 }

@@ -9,7 +9,7 @@
 //! 3. [`plan`] decides, as a pure function, where to extract and what to execute;
 //! 4. [`extract`] turns slots into files;
 //! 5. [`exec`] replaces the process;
-//! 6. [`start`] is the sequence, and [`report`] tells a person when it fails.
+//! 6. [`start`] is the sequence, and [`report`] tells a person when it fails; [`ask`] answers who asks instead.
 //!
 //! Functions that decide take values; functions that do are short. [`sys`] is the only `unsafe` of the workspace.
 
@@ -23,11 +23,13 @@
 )]
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod ask;
 mod at;
 pub mod contents;
 pub mod env_vars;
 pub mod exec;
 pub mod extract;
+mod memory;
 pub mod plan;
 pub mod policy;
 pub mod report;

@@ -1,5 +1,5 @@
-//! The stub: the program at the front of every package. It takes no argument and reads no file for itself; what is done,
-//! and in which order, is in `psp_launcher::start`.
+//! The stub: the program at the front of every package. It reads no file for itself, and takes no argument unless
+//! `FLAVOR_LAUNCHER_CLI` asks for that; what is done, and in which order, is in `psp_launcher::start`.
 
 #![no_main]
 
@@ -17,7 +17,8 @@ fn main_of_stub(process: &Process) -> u8 {
     // The linker must not drop the mark: a stripped package is recognised by it.
     core::hint::black_box(LAUNCHER_MARK);
     match start::running(process) {
-        Ok(never) => match never {},
+        // Only who asked a package about itself gets here; a start does not come back.
+        Ok(code) => code,
         Err(error) => {
             report::failure(&error, error.help(), &process.vars);
             error.exit_code()

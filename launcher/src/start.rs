@@ -5,23 +5,27 @@ use core::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use psp_format::VerifiedPackage;
+use rustix::io::Errno;
 
+use crate::ask::{self, AskError};
 use crate::env_vars::FLAVOR_DEV;
 use crate::exec::{self, ExecError};
+use crate::memory;
 use crate::plan::cache::{fallbacks, named};
 use crate::plan::{self, Choice, Places, PlanError, Snapshot};
 use crate::policy::judge::{self, HostFacts, HostRefusal};
 use crate::policy::{self, Facts, Refusal};
 use crate::report::{self, Progress};
 use crate::source::{PackageFile, SourceError, read_package};
-use crate::store::{BootId, Candidate, HookError, Hooks, Store, StoreError, Workenv, find_ready};
+use crate::store::{
+    self, BootId, Candidate, HookError, Hooks, Private, Store, StoreError, Workenv, find_ready,
+};
 use crate::sys::{self, Process};
 
-/// Filled when an image is built or a package is installed for everybody; looked at and never written.
-const SYSTEM_STORE: &str = "/var/lib/flavor";
+/// Filled when an image is built or a package is installed for everybody; looked at and never written by a start.
+pub const SYSTEM_STORE: &str = "/var/lib/flavor";
 /// Largest passwd file that is looked at, in bytes.
 const MAX_PASSWD: u64 = 1 << 20;
 
@@ -43,14 +47,16 @@ pub enum StartError {
     Store(StoreError),
     /// A program cannot be executed, or a setup command failed.
     Exec(ExecError),
+    /// The package was asked about itself, and cannot answer.
+    Ask(AskError),
 }
 
-/// What the stub does: starts the package that the running executable is.
+/// What the stub does: starts the package that the running executable is, or has it answer (see [`ask`]).
 ///
 /// # Errors
 ///
-/// Returns only when the start fails.
-pub fn running(process: &Process) -> Result<Infallible, StartError> {
+/// When the start fails. Otherwise it does not return, but for an answer, with its exit code.
+pub fn running(process: &Process) -> Result<u8, StartError> {
     // With privileges that the caller does not have, the caller's cache and environment must not be trusted, and a
     // launcher without them cannot start much. A program that needs privileges is installed, not packed.
     if sys::is_privileged() {
@@ -58,7 +64,11 @@ pub fn running(process: &Process) -> Result<Infallible, StartError> {
     }
     let file = PackageFile::running(process)?;
     let package = read_package(&file)?;
-    run(&package, &file, &snapshot(process), Choice::Caller)
+    let snapshot = snapshot(process);
+    if ask::is_asked(&snapshot) {
+        return ask::answer(&package, &file, snapshot);
+    }
+    match run(&package, &file, &snapshot, Choice::Caller)? {}
 }
 
 /// The snapshot for the running executable.
@@ -83,12 +93,7 @@ pub fn run(
     snapshot: &Snapshot<'_>,
     choice: Choice<'_>,
 ) -> Result<Infallible, StartError> {
-    let facts = Facts {
-        uid: snapshot.uid,
-        now: seconds_since_1970,
-        has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
-    };
-    policy::check(package.metadata(), &facts).map_err(StartError::Policy)?;
+    check_policy(package, snapshot)?;
     check_host(package, snapshot)?;
     // A wrong name is told before anything is unpacked for it.
     plan::check_choice(package, snapshot, choice).map_err(StartError::Plan)?;
@@ -103,34 +108,89 @@ pub fn run(
         add_fallbacks(&mut candidates, snapshot);
     }
     let dev = snapshot.var(FLAVOR_DEV) == Some(b"1");
+    let mut heal = Heal::No;
     if let Some((store, workenv)) = start.ready(&candidates, dev) {
         let error = start.execute(&store, &workenv)?;
         if !error.may_be_damage() {
             return Err(StartError::Exec(error));
         }
-        // A file that is gone from the cache is put back, not reported for ever. A system store is healed by whoever
-        // fills it; until then, the user's own takes its place.
-        if store.root() != Path::new(SYSTEM_STORE) {
-            let workenv = start.ensure(&store, Heal::Yes)?;
-            return Err(StartError::Exec(start.execute(&store, &workenv)?));
-        }
+        // A file that is gone from the cache is put back, not reported for ever: where it was, or, when that place can no
+        // longer be used, in the next one. A system store is healed by whoever fills it; until then, the user's own
+        // takes its place.
+        heal = Heal::Yes;
     }
-    let store = open_store(package, snapshot, candidates)?.with_dev(dev);
-    let workenv = start.ensure(&store, Heal::No)?;
+    let store = match open_store(package, snapshot, candidates) {
+        Ok(store) => store.with_dev(dev),
+        Err(error) => {
+            memory::start(package, file, snapshot, choice, dev)?;
+            return Err(error);
+        }
+    };
+    let workenv = start.ensure(&store, heal)?;
     let error = start.execute(&store, &workenv)?;
     // It was ready in a store that is not the first candidate.
-    if error.may_be_damage() {
+    if error.may_be_damage() && heal == Heal::No {
         let workenv = start.ensure(&store, Heal::Yes)?;
         return Err(StartError::Exec(start.execute(&store, &workenv)?));
     }
     Err(StartError::Exec(error))
 }
 
+/// Makes a package ready in a store, its setup commands included, without starting it.
+///
+/// Its policy and the host's are about starts; they are asked here when something of the package runs.
+///
+/// # Errors
+///
+/// As [`run`]; the store is then as good as before.
+pub fn warm(
+    package: &VerifiedPackage,
+    file: &PackageFile,
+    snapshot: &Snapshot<'_>,
+    store: &Store,
+) -> Result<Workenv, StartError> {
+    if !package.metadata().setup.is_empty() {
+        check_policy(package, snapshot)?;
+        check_host(package, snapshot)?;
+    }
+    let start = Start {
+        package,
+        file,
+        snapshot,
+        choice: Choice::Caller,
+    };
+    start.ensure(store, Heal::No)
+}
+
+/// Every place where a start looks for its store, in order.
+///
+/// # Errors
+///
+/// [`PlanError::Relative`] for a variable that names none.
+pub fn candidates(snapshot: &Snapshot<'_>) -> Result<Vec<Candidate>, PlanError> {
+    let mut candidates = named(snapshot)?;
+    add_fallbacks(&mut candidates, snapshot);
+    Ok(candidates)
+}
+
+/// Compares the package's policy with this host.
+pub(crate) fn check_policy(
+    package: &VerifiedPackage,
+    snapshot: &Snapshot<'_>,
+) -> Result<(), StartError> {
+    let facts = Facts {
+        uid: snapshot.uid,
+        now: store::now,
+        has_var: &|name| plan::variable(&snapshot.vars, name).is_some(),
+    };
+    policy::check(package.metadata(), &facts).map_err(StartError::Policy)
+}
+
 /// Asks whether this host lets the package start.
 fn check_host(package: &VerifiedPackage, snapshot: &Snapshot<'_>) -> Result<(), StartError> {
     let facts = HostFacts {
         uid: snapshot.uid,
-        now: seconds_since_1970,
+        now: store::now,
         remember: true,
     };
     judge::check(package, &|name| snapshot.var(name), &facts, &|warning| {
@@ -168,13 +228,6 @@ pub(crate) fn passwd() -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// The clock: seconds since 1970; 0 for any time before.
-pub fn seconds_since_1970() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs())
-}
-
 /// A start whose decisions are made, as far as they can be before the files are there.
 struct Start<'s, 'a> {
     package: &'a VerifiedPackage,
@@ -196,6 +249,10 @@ impl Start<'_, '_> {
     /// The package's files, where they are known to be ready: in the system's store, or in the first candidate. A later
     /// candidate counts only when the earlier ones are unusable, which takes a closer look.
     fn ready(&self, candidates: &[Candidate], dev: bool) -> Option<(Store, Workenv)> {
+        // Private environments lie beside the ordinary one, which takes a store that can be written to.
+        if store::has_private_slots(self.package) {
+            return None;
+        }
         let system = Candidate {
             path: PathBuf::from(SYSTEM_STORE),
             origin: "the system's store",
@@ -208,12 +265,30 @@ impl Start<'_, '_> {
 
     /// Executes the chosen command. Comes back with the reason why that was not possible.
     fn execute(&self, store: &Store, workenv: &Workenv) -> Result<ExecError, StartError> {
-        let plan = self.with_places(store, &workenv.path, |places| {
+        let private = match store.private(self.package, self.file.file()) {
+            // What it is made of is gone from the cache: a reason to look at everything, as it is when the program is.
+            Err(StoreError::System {
+                errno: Errno::NOENT | Errno::NOTDIR,
+                ..
+            }) => {
+                let program = workenv.path.clone();
+                return Ok(ExecError::Missing { program });
+            }
+            other => other.map_err(StartError::Store)?,
+        };
+        let path = private.as_ref().map_or(&*workenv.path, Private::path);
+        let plan = self.with_places(store, path, |places| {
             plan::application(self.package, self.snapshot, self.choice, places)
         });
-        match exec::replace(&plan.map_err(StartError::Plan)?) {
-            Ok(never) => match never {},
-            Err(error) => Ok(error),
+        let plan = plan.map_err(StartError::Plan)?;
+        private.iter().for_each(Private::hand_over);
+        match private {
+            Some(private) if private.is_temporary() => Ok(exec::supervise(&plan, private)),
+            // Kept until the start has failed.
+            _private => match exec::replace(&plan) {
+                Ok(never) => match never {},
+                Err(error) => Ok(error),
+            },
         }
     }
 
@@ -222,7 +297,7 @@ impl Start<'_, '_> {
         let hooks = StartHooks {
             start: self,
             store,
-            progress: Progress::new(&package.name, &package.version),
+            progress: Progress::new(&package.name, &package.version, &self.snapshot.vars),
             failure: Mutex::new(None),
         };
         let file = self.file.file();
@@ -264,7 +339,7 @@ impl Start<'_, '_> {
 struct StartHooks<'s, 'a> {
     start: &'s Start<'s, 'a>,
     store: &'s Store,
-    progress: Progress,
+    progress: Progress<'s>,
     failure: Mutex<Option<StartError>>,
 }
 
@@ -289,10 +364,12 @@ impl Hooks for StartHooks<'_, '_> {
 }
 
 impl StartError {
-    /// The exit code for this reason: 125 for every start that was refused or failed, and those of [`ExecError`].
+    /// The exit code for this reason: 125 for every start that was refused or failed, and those of [`ExecError`] and
+    /// [`AskError`].
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::Exec(error) => error.exit_code(),
+            StartError::Ask(error) => error.exit_code(),
             _ => 125,
         }
     }
@@ -309,6 +386,7 @@ impl StartError {
             StartError::Plan(error) => error.help(),
             StartError::Store(error) => error.help(),
             StartError::Exec(error) => error.help(),
+            StartError::Ask(error) => error.help(),
         }
     }
 }
@@ -333,6 +411,7 @@ impl fmt::Display for StartError {
             StartError::Plan(error) => error.fmt(f),
             StartError::Store(error) => error.fmt(f),
             StartError::Exec(error) => error.fmt(f),
+            StartError::Ask(error) => error.fmt(f),
         }
     }
 }

@@ -397,22 +397,26 @@ fn hostile_frames() -> TestResult {
         [&parts.concat()[..], &frames_table(sizes)].concat()
     };
     let len = u32::try_from(frame.len())?;
-    // A frame and rubbish, or a second frame, within the stored size of one.
-    for tail in [&b"x"[..], &zstd::bulk::compress(b"", 1)?] {
-        let total = len + u32::try_from(tail.len())?;
-        let fault = frame_fault(stored(&[&frame, tail], &[(total, size)]), u64::from(size))?;
+    // One that states the size of its content, which is decoded in one step, and one that does not.
+    for frame in [&frame, &unsized_frame(&tar)?] {
+        let len = u32::try_from(frame.len())?;
+        // A frame and rubbish, or a second frame, within the stored size of one.
+        for tail in [&b"x"[..], &zstd::bulk::compress(b"", 1)?] {
+            let total = len + u32::try_from(tail.len())?;
+            let fault = frame_fault(stored(&[frame, tail], &[(total, size)]), u64::from(size))?;
+            assert_eq!(fault, FrameFault::Content { frame: 0 });
+        }
+        // More and less content than the table says.
+        for wrong in [size - 512, size + 512] {
+            let fault = frame_fault(stored(&[frame], &[(len, wrong)]), u64::from(wrong))?;
+            assert_eq!(fault, FrameFault::Content { frame: 0 });
+        }
+        let fault = frame_fault(
+            stored(&[&frame[..frame.len() - 1]], &[(len - 1, size)]),
+            size.into(),
+        )?;
         assert_eq!(fault, FrameFault::Content { frame: 0 });
     }
-    // More and less content than the table says.
-    for wrong in [size - 512, size + 512] {
-        let fault = frame_fault(stored(&[&frame], &[(len, wrong)]), u64::from(wrong))?;
-        assert_eq!(fault, FrameFault::Content { frame: 0 });
-    }
-    let fault = frame_fault(
-        stored(&[&frame[..frame.len() - 1]], &[(len - 1, size)]),
-        size.into(),
-    )?;
-    assert_eq!(fault, FrameFault::Content { frame: 0 });
     // A window of 16 MiB.
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1)?;
     encoder.window_log(24)?;
@@ -442,6 +446,30 @@ fn hostile_frames() -> TestResult {
     let (cut_stored, cut_size) = framed(&[tar.clone(), tar])?;
     let fault = tar_fault(&slot("s", "rt", Operations::TarZst, cut_stored, cut_size))?;
     assert_eq!(fault, TarFault::AfterEnd);
+    Ok(())
+}
+
+/// A frame that does not say how large its content is.
+fn unsized_frame(content: &[u8]) -> Result<Vec<u8>, std::io::Error> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3)?;
+    encoder.include_contentsize(false)?;
+    std::io::Write::write_all(&mut encoder, content)?;
+    encoder.finish()
+}
+
+#[test]
+fn frames_that_do_not_state_their_size() -> TestResult {
+    let tar = tar_of(&sample());
+    let frame = unsized_frame(&tar)?;
+    assert_eq!(frame[4] >> 5, 0, "neither a size nor a single segment");
+    let table = frames_table(&[(u32::try_from(frame.len())?, u32::try_from(tar.len())?)]);
+    let stored = [frame, table].concat();
+    let made = slot("s", "rt", Operations::TarZst, stored, tar.len() as u64);
+    let built = package(&[made])?;
+    let directory = tempfile::tempdir()?;
+    extract(&built, directory.path(), true)?;
+    assert_eq!(tree(directory.path())?.len(), sample().len());
+    contents::check(&built.package, &built.bytes)?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ fn execution(text: &str) -> String {
 
 /// With a build time of so many days ago.
 fn built(days: i64) -> impl FnOnce(&mut Metadata) {
-    let now = i64::try_from(psp_launcher::start::seconds_since_1970()).unwrap_or(0);
+    let now = i64::try_from(psp_launcher::store::now()).unwrap_or(0);
     let time = u64::try_from(now - days * 86_400).unwrap_or(0);
     move |m| m.build.timestamp = psp_format::instant::to_text(time)
 }

@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -242,57 +240,117 @@ fn relative_cache_directories() {
     assert!(!place.path("here\u{1b}").exists());
 }
 
-/// A copy with the set-user-id bit, started by another user, refuses. Needs root to be tried.
-#[test]
-fn privileges() {
-    const NOBODY: u32 = 65_534;
-    let place = Place::default();
-    let path = place.script("p.psp", "echo started");
-    must(std::fs::set_permissions(
-        place.path("."),
-        PermissionsExt::from_mode(0o755),
-    ));
-    must(std::fs::set_permissions(
-        &path,
-        PermissionsExt::from_mode(0o4755),
-    ));
-    if rustix::process::geteuid().is_root() {
-        let mut command = place.command(&path);
-        let refused = output(command.uid(NOBODY).gid(NOBODY).current_dir("/"));
-        assert_refused(&refused, 125, &["privileges"]);
+/// A start that fails where nobody reads standard error, with these dialog programs and no others. Returns what was
+/// written down.
+struct Desk(Place);
+
+impl Desk {
+    fn with(programs: &[&str]) -> Desk {
+        let place = Place::default();
+        write_executable(&place.path("p.psp"), &stub());
+        let log = b"#!/bin/sh\n{ printf '%s|' \"${0##*/}\" \"$@\"; cat; } >\"$LOG.new\"; mv \"$LOG.new\" \"$LOG\"\n";
+        for program in programs {
+            write_executable(&place.path(program), log);
+        }
+        // The machine may have a real one beside these.
+        for tool in ["cat", "mv"] {
+            let real = std::path::Path::new("/bin").join(tool);
+            must(std::os::unix::fs::symlink(real, place.path(tool)));
+        }
+        Desk(place)
+    }
+
+    fn start(&self, display: &str, stderr: Stdio, vars: &[(&str, &str)]) {
+        // A session of its own has no controlling terminal.
+        let mut command = self.0.command("/usr/bin/setsid");
+        command.arg("--wait").arg(self.0.path("p.psp"));
+        command.env("PATH", self.0.path("")).env("DISPLAY", display);
+        command.env("LOG", self.0.path("log")).envs(vars.to_vec());
+        let status = must(command.stdout(Stdio::null()).stderr(stderr).status());
+        assert_eq!(status.code(), Some(125));
+    }
+
+    /// What was shown, once it is.
+    fn shown(&self) -> String {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.0.path("log").exists() {
+            assert!(Instant::now() < end, "no dialog");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let shown = must(std::fs::read_to_string(self.0.path("log")));
+        must(std::fs::remove_file(self.0.path("log")));
+        shown
     }
 }
 
 /// Only where nobody reads standard error and there is a display.
 #[test]
-fn dialog() {
-    let place = Place::default();
-    let path = place.path("p.psp");
-    write_executable(&path, &stub());
-    let log = place.path("log");
-    write_executable(
-        &place.path("kdialog"),
-        b"#!/bin/sh\nprintf '%s|' \"$@\" >\"$LOG.new\"; mv \"$LOG.new\" \"$LOG\"\n",
-    );
-    let start = |display: &str, stderr: Stdio| {
-        let search = format!("{}:/usr/bin:/bin", place.path(".").display());
-        // A session of its own has no controlling terminal.
-        let mut command = place.command("setsid");
-        command.arg("--wait").arg(&path).env("PATH", search);
-        command.env("DISPLAY", display).env("LOG", &log);
-        must(command.stdout(Stdio::null()).stderr(stderr).status())
-    };
-    assert_eq!(start(":0", Stdio::piped()).code(), Some(125));
-    assert_eq!(start("", Stdio::null()).code(), Some(125));
+fn dialog_where_nobody_reads() {
+    let desk = Desk::with(&["kdialog"]);
+    let file = |name: &str| Stdio::from(must(std::fs::File::create(desk.0.path(name))));
+    desk.start(":0", Stdio::piped(), &[]);
+    desk.start(":0", file("log-of-ours"), &[]);
+    desk.start("", Stdio::null(), &[]);
+    desk.start(":0", file("home/.xsession-errors"), &[("HOME", "/none")]);
     std::thread::sleep(Duration::from_millis(300));
-    assert!(!log.exists());
-    assert_eq!(start(":0", Stdio::null()).code(), Some(125));
-    let end = Instant::now() + Duration::from_secs(10);
-    while !log.exists() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
+    assert!(!desk.0.path("log").exists());
+    desk.start(":0", Stdio::null(), &[]);
+    assert!(
+        desk.shown()
+            .starts_with("kdialog|--title|p.psp does not start|--error|no package data: ")
+    );
+    desk.start("", Stdio::null(), &[("WAYLAND_DISPLAY", "wayland-0")]);
+    assert!(
+        desk.shown()
+            .starts_with("kdialog|--title|p.psp does not start|--error|no package data: ")
+    );
+    // What a file manager gives to its children where the session writes a log.
+    must(std::fs::create_dir_all(
+        desk.0.path("home/.local/share/sddm"),
+    ));
+    for log in [
+        "home/.xsession-errors",
+        "home/.local/share/sddm/xorg-session.log",
+        "home/.local/share/sddm/wayland-session.log",
+    ] {
+        desk.start(":0", file(log), &[]);
+        assert!(
+            desk.shown()
+                .starts_with("kdialog|--title|p.psp does not start|--error|no package data: "),
+            "{log}"
+        );
+        let log = must(std::fs::read_to_string(desk.0.path(log)));
+        assert!(log.starts_with("error: no package data"), "{log}");
     }
-    let shown = must(std::fs::read_to_string(&log));
-    assert!(shown.starts_with("--error|no package data"), "{shown}");
+}
+
+/// The first that is there, with the text as it is, and nothing to read.
+#[test]
+fn dialog_programs() {
+    for (programs, start) in [
+        (
+            &["zenity", "kdialog", "xmessage"][..],
+            "zenity|--error|--no-markup|--title|p.psp does not start|--text|",
+        ),
+        (
+            &["kdialog", "xmessage"],
+            "kdialog|--title|p.psp does not start|--error|",
+        ),
+        (
+            &["xmessage"],
+            "xmessage|-center|-title|p.psp does not start|",
+        ),
+    ] {
+        let desk = Desk::with(programs);
+        desk.start(":0", Stdio::null(), &[]);
+        let shown = desk.shown();
+        assert!(shown.starts_with(start), "{shown}");
+        assert!(
+            shown.ends_with('|') && shown.matches('|').count() == start.matches('|').count() + 1
+        );
+        assert!(shown.contains("no package data: "), "{shown}");
+        assert!(shown.contains("\n\n"), "fact and help: {shown}");
+    }
 }
 
 /// Where standard error is a pipe that nobody reads any more, the exit code still tells.

@@ -288,25 +288,6 @@ fn setup_runs_once_and_init_slots_go_away() -> TestResult {
     Ok(())
 }
 
-#[test]
-fn lifecycles_of_later_versions_are_refused() -> TestResult {
-    for lifecycle in [
-        Lifecycle::Startup,
-        Lifecycle::Volatile,
-        Lifecycle::Temporary,
-    ] {
-        let place = Place::new()?;
-        let mut made = plain("s", "s", b"s");
-        made.slot.lifecycle = lifecycle;
-        let error = place.ensure(&package(&[made])?).err();
-        assert!(
-            matches!(error, Some(StoreError::Lifecycle { .. })),
-            "{error:?}"
-        );
-    }
-    Ok(())
-}
-
 /// Makes the record one of another boot.
 fn reboot(place: &Place, built: &Built) -> TestResult {
     let path = place

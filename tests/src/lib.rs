@@ -6,6 +6,7 @@
 //! | [`writer`] | `Plan` -> `Parts` -> bytes: packages, valid unless a hook says otherwise |
 //! | [`vector`] | the file format of `tests/vectors/*.vec` |
 //! | [`project`] | real packages, built and started by the real programs |
+//! | [`host`] | hosts with mounts and users of their own, for starting packages in |
 //! | [`catalog`] | every vector: one function call, one failure |
 //!
 //! No vector uses `psp-format` or `psp-launcher`: the writer and the verifier are two readings of SPEC.md, and a
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod catalog;
+pub mod host;
 pub mod keys;
 pub mod project;
 pub mod vector;

@@ -34,12 +34,19 @@ pub(super) fn man(args: &ManArgs) -> Result<Written, Error> {
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = Cli::command();
     root.build();
-    let verbs = crate::docs::verbs(&root).into_iter();
-    let verbs = verbs.map(|(name, verb)| (format!("flavor-{}", name.replace(' ', "-")), verb));
-    std::iter::once(("flavor".to_owned(), root.clone()))
-        .chain(verbs)
-        .map(|(name, command)| Ok((format!("{name}.1"), page(&name, command)?)))
-        .collect()
+    let mut pages = Vec::new();
+    add(&mut pages, "flavor".to_owned(), root)?;
+    Ok(pages)
+}
+
+/// A page for a command, and one for each below it.
+fn add(pages: &mut Vec<(String, Vec<u8>)>, name: String, command: Command) -> std::io::Result<()> {
+    pages.push((format!("{name}.1"), page(&name, command.clone())?));
+    for below in command.get_subcommands() {
+        let name = format!("{name}-{}", below.get_name());
+        add(pages, name, below.clone())?;
+    }
+    Ok(())
 }
 
 /// A page in the order of man-pages(7), the example where it is seen first.

@@ -1,10 +1,13 @@
 //! A module for each verb: it does what the verb says and returns a report or an error. None of them prints its result
 //! or leaves the process.
 
+mod cache;
+mod caller;
 mod completions;
 mod extract;
 mod inspect;
 mod keygen;
+mod link;
 mod man;
 mod pack;
 mod policy;
@@ -15,15 +18,20 @@ mod trust;
 mod verify;
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
+use psp_format::VerifiedPackage;
 use psp_launcher::policy::judge::{HostRefusal, Rules};
 use psp_launcher::sys;
 
 use crate::cli::{Trusting, Verb};
 use crate::error::Error;
+use crate::examine;
 use crate::keyring::TrustStore;
+use crate::package_file::PackageFile;
 use crate::printer::{Printer, Report};
 
+pub use cache::error::CacheError;
 pub use man::pages as man_pages;
 
 /// What a verb has done.
@@ -52,6 +60,8 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Extract(args) => extract::one(&args, printer).map(done),
         Verb::ExtractAll(args) => extract::all(&args, printer).map(done),
         Verb::Run(args) => run::run(&args, printer),
+        Verb::Link(args) => link::link(&args, printer).map(done),
+        Verb::Cache(args) => cache::cache(&args.verb, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Trust(args) => trust::trust(&args.verb, printer),
@@ -89,4 +99,37 @@ fn host_rules() -> Result<Rules, Error> {
         found.and_then(|(_, value)| value.as_ref().map(|value| value.as_bytes()))
     };
     Rules::read(&var, sys::effective_uid()).map_err(|error| Error::Host(HostRefusal::Config(error)))
+}
+
+/// Opens and verifies a package that is to be started or made ready. With `trust`, so many signers have to be in it.
+///
+/// Every byte of the file is compared with what was signed, each time: that is what these verbs are for. What the slots
+/// decode to is checked when they are unpacked.
+fn verified_for_start(
+    path: &Path,
+    trust: Option<(&TrustStore, usize)>,
+    printer: &Printer,
+) -> Result<(PackageFile, VerifiedPackage), Error> {
+    let file = PackageFile::open(path)?;
+    let package = examine::require(&file, |_| true, |total| printer.meter("checking", total))?;
+    let Some((trust, needed)) = trust else {
+        return Ok((file, package));
+    };
+    let signers = signers::of(&package, trust);
+    let trusted = signers::count_trusted(&signers);
+    let path = path.to_owned();
+    match (trusted < needed, signers.len(), needed) {
+        (false, _, _) => Ok((file, package)),
+        (true, 1, 1) => Err(Error::NotTrusted {
+            path,
+            signer: package.signer().fingerprint(),
+            reason: signers.first().and_then(|signer| signer.reason.clone()),
+        }),
+        (true, signers, _) => Err(Error::TooFewTrusted {
+            path,
+            trusted,
+            signers,
+            needed,
+        }),
+    }
 }

@@ -1,16 +1,14 @@
 //! `flavor run`: verifies a package with this program and starts it, ignoring the launcher inside.
 
-use std::ffi::{CStr, CString, OsStr};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-
-use psp_launcher::plan::{Choice, Snapshot};
+use psp_format::VerifiedPackage;
+use psp_launcher::plan::Choice;
 use psp_launcher::start::{self, StartError};
 use psp_launcher::sys::{self, Sigpipe};
 
-use super::{Done, signers, trust_store};
+use super::caller::Caller;
+use super::{Done, signers, trust_store, verified_for_start};
 use crate::cli::RunArgs;
 use crate::error::Error;
-use crate::examine;
 use crate::package_file::PackageFile;
 use crate::printer::Printer;
 
@@ -25,20 +23,8 @@ fn start(args: &RunArgs, printer: &Printer) -> Error {
         Ok(verified) => verified,
         Err(error) => return error,
     };
-    let command = c_string(args.package.as_os_str());
-    let arguments: Vec<CString> = args.args.iter().map(|arg| c_string(arg)).collect();
-    let variables: Vec<CString> = std::env::vars_os()
-        .filter_map(|(name, value)| {
-            let pair = [name.into_vec(), b"=".to_vec(), value.into_vec()].concat();
-            CString::new(pair).ok()
-        })
-        .collect();
-    let snapshot = Snapshot {
-        command: &command,
-        args: borrowed(&arguments),
-        vars: borrowed(&variables),
-        uid: sys::effective_uid(),
-    };
+    let caller = Caller::starting(args.package.as_os_str(), &args.args);
+    let snapshot = caller.snapshot();
     let choice = match &args.command {
         Some(name) => Choice::Named(name.as_bytes()),
         None => Choice::Caller,
@@ -53,42 +39,8 @@ fn start(args: &RunArgs, printer: &Printer) -> Error {
     Error::Start(error)
 }
 
-/// Every byte of the file is compared with what was signed, on every start: that is what this verb is for. What the slots
-/// decode to is checked when they are unpacked.
-fn verified(
-    args: &RunArgs,
-    printer: &Printer,
-) -> Result<(PackageFile, psp_format::VerifiedPackage), Error> {
+fn verified(args: &RunArgs, printer: &Printer) -> Result<(PackageFile, VerifiedPackage), Error> {
     let trust = trust_store(&args.trusting, printer)?;
-    let file = PackageFile::open(&args.package)?;
-    let package = examine::require(&file, |_| true, |total| printer.meter("checking", total))?;
-    let signers = signers::of(&package, &trust);
-    let (trusted, needed) = (
-        signers::count_trusted(&signers),
-        signers::needed(&args.trusting),
-    );
-    let path = args.package.clone();
-    match (trusted < needed, signers.len(), needed) {
-        (false, _, _) => Ok((file, package)),
-        (true, 1, 1) => Err(Error::NotTrusted {
-            path,
-            signer: package.signer().fingerprint(),
-            reason: signers.first().and_then(|signer| signer.reason.clone()),
-        }),
-        (true, signers, _) => Err(Error::TooFewTrusted {
-            path,
-            trusted,
-            signers,
-            needed,
-        }),
-    }
-}
-
-/// Arguments come from the kernel as C strings, so none holds a NUL.
-fn c_string(text: &OsStr) -> CString {
-    CString::new(text.as_bytes()).unwrap_or_default()
-}
-
-fn borrowed(strings: &[CString]) -> Vec<&CStr> {
-    strings.iter().map(CString::as_c_str).collect()
+    let needed = signers::needed(&args.trusting);
+    verified_for_start(&args.package, Some((&trust, needed)), printer)
 }

@@ -13,10 +13,39 @@ pub(super) fn across_sections(project: &Project) -> Result<(), ManifestError> {
     slots(project)?;
     for (section, command) in project.all_commands() {
         if let Some(path) = project.path_in_package(command) {
-            providing_slot(project, &section, command, &path)?;
+            let slot = providing_slot(project, &section, command, &path)?;
+            let is_setup = project.setup.contains(command);
+            if !is_there(slot.lifecycle, is_setup) {
+                let problem = Problem::CommandNotThere {
+                    command: section,
+                    exec: command.exec.clone(),
+                    slot: slot.id.clone(),
+                    lifecycle: slot.lifecycle.name(),
+                };
+                return Err(ManifestError::new(
+                    &project.file,
+                    Some(command.line),
+                    problem,
+                ));
+            }
         }
     }
     Ok(())
+}
+
+/// Whether the files of a slot are there when a command is started, or, with `is_setup`, a setup command, for which
+/// nothing is extracted that is fresh for each start.
+fn is_there(lifecycle: Lifecycle, is_setup: bool) -> bool {
+    match lifecycle {
+        Lifecycle::Lazy | Lifecycle::Attestation => false,
+        Lifecycle::Init => is_setup,
+        Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary => !is_setup,
+        Lifecycle::Cached
+        | Lifecycle::Runtime
+        | Lifecycle::Config
+        | Lifecycle::Platform
+        | Lifecycle::Dev => true,
+    }
 }
 
 fn slots(project: &Project) -> Result<(), ManifestError> {

@@ -167,6 +167,20 @@ pub enum Problem {
         /// The targets of all slots.
         targets: Vec<String>,
     },
+    /// A command lies in a slot that is not there when the command is started.
+    #[error(
+        "{command} starts `{exec}` in the slot `{slot}`, which is not there then (lifecycle {lifecycle})"
+    )]
+    CommandNotThere {
+        /// The section that names it, with brackets.
+        command: String,
+        /// As written.
+        exec: String,
+        /// The id of the slot.
+        slot: String,
+        /// The slot's lifecycle.
+        lifecycle: &'static str,
+    },
     /// A command lies in a slot's target, but the slot has no such file.
     #[error("{command} starts `{exec}`, which is not in the slot `{slot}`")]
     CommandNotInSlot {
@@ -250,6 +264,9 @@ impl Problem {
                 let targets: Vec<String> =
                     targets.iter().map(|target| format!("{{workenv}}/{target}")).collect();
                 format!("the slots are at {}", targets.join(", "))
+            }
+            Self::CommandNotThere { .. } => {
+                "move it to another slot, or give this one another lifecycle, such as `cached`".into()
             }
             Self::CommandNotInSlot { .. } => {
                 "check the path, and whether `include` and `exclude` leave the file in".into()

@@ -47,14 +47,6 @@ pub enum PackError {
         /// Targets that there are launchers for.
         known: Vec<&'static str>,
     },
-    /// The launcher of this version cannot start such a slot.
-    #[error("slot {slot}: lifecycle {lifecycle} is not supported yet")]
-    Lifecycle {
-        /// The slot's id.
-        slot: String,
-        /// Name of the lifecycle.
-        lifecycle: &'static str,
-    },
     /// `permissions` stands at a slot that is not a single file.
     #[error("slot {slot}: permissions are for single files, and {} is a tree", .source_path.display())]
     Permissions {
@@ -142,9 +134,6 @@ impl PackError {
                 "this flavor carries launchers for {}; give another with --launcher-bin",
                 known.join(", ")
             ),
-            PackError::Lifecycle { .. } => {
-                "use cached, runtime, config, init, lazy, platform or dev".into()
-            }
             PackError::Permissions { .. } => {
                 "set the mode of the files in the source, or leave permissions out".into()
             }

@@ -94,15 +94,6 @@ fn read_slot(
     mtime: u64,
     notes: &mut Vec<Note>,
 ) -> Result<PlannedSlot, PackError> {
-    if matches!(
-        slot.lifecycle,
-        Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary
-    ) {
-        return Err(PackError::Lifecycle {
-            slot: slot.id.clone(),
-            lifecycle: slot.lifecycle.name(),
-        });
-    }
     let of_slot = |error| PackError::Input {
         slot: slot.id.clone(),
         error,

@@ -1,7 +1,10 @@
 //! Starting programs: the application in place of the launcher, and setup commands beside it.
 //!
-//! One module a platform, with the same interface: `exec::replace` and `exec::run`.
+//! One module a platform, with the same interface: `exec::replace` and `exec::run`. Where something has to be done when
+//! the application has ended, it is a child of the launcher: `exec::supervise`.
 
+#[cfg(unix)]
+mod supervise;
 #[cfg(unix)]
 mod unix;
 
@@ -9,6 +12,8 @@ use core::fmt;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
+#[cfg(unix)]
+pub use supervise::supervise;
 #[cfg(unix)]
 pub use unix::{replace, run};
 

@@ -18,14 +18,18 @@ use crate::sys;
 /// Replaces this process by the planned one. Returns only when that fails, and then nothing but the working directory
 /// has changed.
 pub fn replace(plan: &ExecPlan<'_>) -> Result<Infallible, ExecError> {
-    if let Some(cwd) = &plan.cwd {
-        rustix::process::chdir(cwd.as_c_str()).map_err(|reason| ExecError::Directory {
-            path: path_of(cwd),
-            reason,
-        })?;
-    }
+    enter(plan)?;
     let reason = sys::exec(&plan.program, &plan.argv, &plan.envp);
     Err(explain(&plan.program, reason))
+}
+
+/// Changes to the directory of the plan, where it has one.
+pub(super) fn enter(plan: &ExecPlan<'_>) -> Result<(), ExecError> {
+    let Some(cwd) = &plan.cwd else { return Ok(()) };
+    rustix::process::chdir(cwd.as_c_str()).map_err(|reason| ExecError::Directory {
+        path: path_of(cwd),
+        reason,
+    })
 }
 
 /// Runs the planned program and waits for it. It reads nothing, and what it writes goes to standard error: standard
@@ -52,7 +56,7 @@ pub fn run(plan: &ExecPlan<'_>) -> Result<(), ExecError> {
 }
 
 /// `ENOENT` has two meanings: there is no program, or there is one whose interpreter is missing.
-fn explain(program: &CStr, reason: Errno) -> ExecError {
+pub(super) fn explain(program: &CStr, reason: Errno) -> ExecError {
     let path = path_of(program);
     match reason {
         Errno::NOENT if rustix::fs::stat(program).is_ok() => ExecError::Interpreter {

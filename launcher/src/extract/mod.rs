@@ -21,7 +21,7 @@ mod walk;
 
 use core::sync::atomic::AtomicU64;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use psp_format::frames::{Frame, FrameFault};
@@ -36,8 +36,8 @@ pub(crate) use self::listing::of_file;
 pub use self::listing::{Entries, Listing};
 pub(crate) use self::source::read_exact;
 pub use self::source::{ReadAt, digest};
-pub(crate) use self::tree::Tree;
 use self::tree::{SingleFile, Umask, Writer};
+pub(crate) use self::tree::{Tree, directory_mode, file_mode, times};
 
 pub(crate) use self::walk::Visitor;
 use self::walk::Walk;
@@ -88,7 +88,7 @@ pub fn find<'a>(package: &'a VerifiedPackage, id: &str) -> Result<(&'a Slot, Ran
 }
 
 /// Extracts a slot whose digest has been compared.
-fn checked_slot(
+pub(crate) fn checked_slot(
     slot: &Slot,
     source: &dyn ReadAt,
     range: Range,
@@ -121,6 +121,25 @@ fn checked_slot(
     listing.check(slot)?;
     tree::finish(into, umask, &listing)?;
     Ok(Written { listing })
+}
+
+/// Decodes a file slot whose digest has been compared into an open file.
+pub(crate) fn into_file(
+    slot: &Slot,
+    source: &dyn ReadAt,
+    range: Range,
+    file: OwnedFd,
+) -> Result<OwnedFd, ExtractError> {
+    let file = SingleFile::of(file, slot);
+    let work = Work {
+        slot,
+        source,
+        range,
+        progress: None,
+        one_thread: false,
+    };
+    work.file(&|bytes, offset| file.write(bytes, offset))?;
+    Ok(file.into_inner())
 }
 
 /// Extracts the decoded tar stream of a `tar.gz` slot, whose stored bytes the caller has checked and decompresses.
@@ -242,7 +261,7 @@ impl Work<'_> {
             self.frame(decoder, (nth, frame), &mut |piece| take(piece, &mut at))
         };
         let threads = self.threads(frames.len());
-        parallel::run(frames.len(), threads, &Decoder::new, &decode)
+        parallel::run(frames.len(), threads, &|| Decoder::new(threads), &decode)
     }
 
     /// Decodes a tar slot. Each thread gives what it finds to a visitor of its own. The tree is not yet checked.
@@ -264,7 +283,6 @@ impl Work<'_> {
         let table = self.table()?;
         let runs: Vec<(usize, &[Frame])> = table.runs().collect();
         let parts: Mutex<Vec<Option<Listing>>> = Mutex::new(vec![None; runs.len()]);
-        let start = || Ok((Decoder::new()?, visitor()));
         let decode = |(decoder, visitor): &mut (Decoder, Box<dyn Visitor + 'v>), nth: usize| {
             let Some((first, frames)) = runs.get(nth) else {
                 return Ok(());
@@ -278,6 +296,7 @@ impl Work<'_> {
             Ok(())
         };
         let threads = self.threads(runs.len());
+        let start = || Ok((Decoder::new(threads)?, visitor()));
         parallel::run(runs.len(), threads, &start, &decode)?;
         let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut listing = Listing::default();

@@ -183,13 +183,18 @@ fn new_file(at: BorrowedFd<'_>, name: &[u8], mode: u32, umask: Umask) -> Result<
 }
 
 /// The mode that a file gets for a signed mode.
-fn file_mode(mode: u32, writable: bool) -> u32 {
+pub(crate) fn file_mode(mode: u32, writable: bool) -> u32 {
     let taken = if writable { 0 } else { WRITE_BITS };
     mode & FILE_BITS & !taken
 }
 
+/// The mode that a directory gets for a signed mode.
+pub(crate) fn directory_mode(mode: u32) -> u32 {
+    mode & FILE_BITS | OWNER_BITS
+}
+
 /// Times with this modification time; the access time stays.
-fn times(mtime: u64) -> Timestamps {
+pub(crate) fn times(mtime: u64) -> Timestamps {
     let omit = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_OMIT,
@@ -251,8 +256,7 @@ impl Visitor for Writer<'_> {
                     .tree
                     .parent(&entry.path, true)
                     .map_err(|errno| failed("make the directory of", errno))?;
-                let mode = entry.mode & FILE_BITS | OWNER_BITS;
-                make_directory(at, name, mode, umask)
+                make_directory(at, name, directory_mode(entry.mode), umask)
                     .map_err(|errno| failed("make directory", errno))?;
             }
             Kind::Symlink(_) | Kind::HardLink(_) => {}
@@ -353,6 +357,16 @@ impl SingleFile {
             Ok(file) => Ok(SingleFile { file, path }),
             Err(errno) => Err(ExtractError::write("make", &path, errno)),
         }
+    }
+
+    /// A file that is open for writing.
+    pub(crate) fn of(file: OwnedFd, slot: &Slot) -> SingleFile {
+        let path = slot.root().to_vec();
+        SingleFile { file, path }
+    }
+
+    pub(crate) fn into_inner(self) -> OwnedFd {
+        self.file
     }
 
     /// Writes `bytes` at `offset`.

@@ -33,6 +33,7 @@ pub(super) fn build<'a>(
     vars.extend(snapshot.vars.iter().copied().map(Cow::Borrowed));
     // Meant for this launcher only: a package that this one starts chooses for itself.
     remove(&mut vars, env_vars::FLAVOR_COMMAND.as_bytes());
+    remove(&mut vars, env_vars::FLAVOR_LAUNCHER_CLI.as_bytes());
     if let Some(runtime) = &metadata.runtime {
         unset_but_pass(&mut vars, &runtime.env);
         map(&mut vars, &runtime.env)?;
@@ -62,6 +63,10 @@ pub(super) fn build<'a>(
     ];
     for (name, value) in own {
         set(&mut vars, name, value)?;
+    }
+    if values.workenv().is_empty() {
+        remove(&mut vars, env_vars::FLAVOR_WORKENV.as_bytes());
+        remove(&mut vars, env_vars::FLAVOR_CACHE.as_bytes());
     }
     Ok(vars)
 }

@@ -6,6 +6,7 @@
 pub mod cache;
 mod command;
 mod environment;
+mod memory;
 mod placeholders;
 
 use core::ffi::CStr;
@@ -19,6 +20,7 @@ use psp_format::metadata::{Command, Metadata};
 pub use command::Choice;
 use command::Chosen;
 pub use environment::{matches, variable};
+pub(crate) use memory::{only_program, without_files};
 use placeholders::Values;
 
 /// The operating system as packages name it.
@@ -70,9 +72,9 @@ impl<'a> Snapshot<'a> {
 /// Where things lie, once the package's files are there.
 #[derive(Clone, Copy)]
 pub struct Places<'a> {
-    /// The work environment.
+    /// The work environment; empty for a program that lies in memory.
     pub workenv: &'a [u8],
-    /// The cache that it lies in.
+    /// The cache that it lies in; empty likewise.
     pub cache: &'a [u8],
     /// Finds the directory that the package lies in; called only where a placeholder asks.
     pub package_dir: &'a dyn Fn() -> Vec<u8>,

@@ -60,7 +60,7 @@ fn metadata() -> Metadata {
     }
 }
 
-fn package(change: impl FnOnce(&mut Metadata)) -> VerifiedPackage {
+pub(super) fn package(change: impl FnOnce(&mut Metadata)) -> VerifiedPackage {
     let mut metadata = metadata();
     change(&mut metadata);
     let (_, head) = place(metadata).unwrap_or_else(|e| panic!("{e}"));
@@ -73,7 +73,7 @@ fn package(change: impl FnOnce(&mut Metadata)) -> VerifiedPackage {
     verify_bytes(&bytes).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn command(argv: &[&str]) -> Command {
+pub(super) fn command(argv: &[&str]) -> Command {
     Command {
         argv: argv.iter().map(|&arg| arg.into()).collect(),
         cwd: None,
@@ -81,7 +81,7 @@ fn command(argv: &[&str]) -> Command {
     }
 }
 
-fn snapshot<'a>(vars: &[&'a CStr]) -> Snapshot<'a> {
+pub(super) fn snapshot<'a>(vars: &[&'a CStr]) -> Snapshot<'a> {
     Snapshot {
         command: c"/opt/demo.psp",
         args: vec![],
@@ -100,12 +100,12 @@ fn application_of<'a>(package: &'a VerifiedPackage, snapshot: &Snapshot<'a>) -> 
     application(package, snapshot, Choice::Caller, &PLACES).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn texts(list: &[Cow<'_, CStr>]) -> Vec<Vec<u8>> {
+pub(super) fn texts(list: &[Cow<'_, CStr>]) -> Vec<Vec<u8>> {
     list.iter().map(|text| text.to_bytes().to_vec()).collect()
 }
 
 /// The environment without what the launcher adds.
-fn vars_of(plan: &ExecPlan<'_>) -> Vec<String> {
+pub(super) fn vars_of(plan: &ExecPlan<'_>) -> Vec<String> {
     let added = |var: &String| var.starts_with("FLAVOR_");
     texts(&plan.envp)
         .iter()
@@ -193,7 +193,7 @@ fn command_by_variable_by_name_or_default() {
     assert_eq!(error.to_string(), message);
 }
 
-fn variable_of(plan: &ExecPlan<'_>, name: &str) -> String {
+pub(super) fn variable_of(plan: &ExecPlan<'_>, name: &str) -> String {
     let vars: Vec<&CStr> = plan.envp.iter().map(|var| &**var).collect();
     let value = variable(&vars, name.as_bytes()).unwrap_or(b"(none)");
     value.escape_ascii().to_string()
@@ -481,4 +481,12 @@ fn policy() {
     policy.build.timestamp = "1970-01-01T00:00:00Z".into();
     let timeless = package(|m| *m = policy);
     assert_eq!(ask(&timeless, 1, || BUILT), Err(Refusal::NoBuildTime));
+}
+
+#[test]
+fn the_question_to_a_package_is_not_passed_on() {
+    let package = package(|_| {});
+    let vars = [c"FLAVOR_LAUNCHER_CLI=0", c"FLAVOR_LAUNCHER_CLI=1"];
+    let plan = application_of(&package, &snapshot(&vars));
+    assert_eq!(variable_of(&plan, "FLAVOR_LAUNCHER_CLI"), "(none)");
 }

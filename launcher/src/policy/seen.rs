@@ -97,7 +97,7 @@ fn compare_signer(
     if !facts.remember {
         return Ok(());
     }
-    make_with_parents(path).map_err(system)?;
+    make_with_parents(path, facts.uid).map_err(system)?;
     let Some(directory) = Config::find(path, owner).map_err(system)? else {
         return Ok(());
     };

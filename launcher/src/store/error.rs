@@ -3,7 +3,6 @@
 use core::fmt;
 use std::path::PathBuf;
 
-use psp_format::metadata::Lifecycle;
 use rustix::io::Errno;
 
 use crate::extract::ExtractError;
@@ -22,13 +21,6 @@ pub enum StoreError {
         free: u64,
         /// Bytes that are missing.
         needed: u64,
-    },
-    /// A slot with a lifecycle that this launcher does not start.
-    Lifecycle {
-        /// Id of the slot.
-        slot: String,
-        /// The lifecycle.
-        lifecycle: Lifecycle,
     },
     /// A slot cannot be extracted.
     Extract(ExtractError),
@@ -91,6 +83,15 @@ pub enum Reason {
         /// Bytes needed.
         needed: u64,
     },
+    /// It would lie in a home directory that does not exist.
+    NoHome,
+    /// A directory in it cannot be used.
+    Part {
+        /// Its name.
+        name: &'static str,
+        /// Why; `EPERM` for one that somebody else could change.
+        errno: Errno,
+    },
     /// A system call fails.
     System {
         /// What was being done.
@@ -110,7 +111,6 @@ impl StoreError {
             StoreError::NoSpace { .. } => {
                 "free some space, or set FLAVOR_CACHE to a directory on another file system"
             }
-            StoreError::Lifecycle { .. } => "start this package with a newer version of flavor",
             StoreError::Extract(error) => error.help(),
             StoreError::System { errno, .. } => match *errno {
                 Errno::NOSPC | Errno::DQUOT => {
@@ -120,6 +120,13 @@ impl StoreError {
             },
             StoreError::Setup => "see the output of the setup command",
         }
+    }
+}
+
+impl StoreError {
+    /// Whether a lock was taken away, and the same may go well behind whoever has the new one.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, StoreError::System { errno, .. } if *errno == Errno::STALE)
     }
 }
 
@@ -141,12 +148,6 @@ impl fmt::Display for StoreError {
             StoreError::NoSpace { path, free, needed } => {
                 write!(f, "{path:?} has {free} bytes free, {needed} are needed")
             }
-            StoreError::Lifecycle { slot, lifecycle } => write!(
-                f,
-                "slot {}: lifecycle {} is not known to this launcher",
-                slot.escape_debug(),
-                lifecycle.name()
-            ),
             StoreError::Extract(error) => error.fmt(f),
             StoreError::System {
                 step,
@@ -179,6 +180,15 @@ impl fmt::Display for Reason {
             Reason::Space { free, needed } => {
                 write!(f, "{free} bytes free, {needed} are needed")
             }
+            Reason::NoHome => f.write_str("there is no such home directory"),
+            Reason::Part {
+                name,
+                errno: Errno::PERM,
+            } => write!(
+                f,
+                "{name} in it belongs to somebody else, or others can write to it"
+            ),
+            Reason::Part { name, errno } => write!(f, "cannot use {name} in it: {errno}"),
             Reason::System { step, errno } => write!(f, "cannot {step}: {errno}"),
         }
     }

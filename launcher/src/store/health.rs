@@ -1,6 +1,7 @@
 //! Whether extracted files are still what was extracted, and putting them right.
 //!
-//! Names, types and sizes are compared, and where links lead. That finds what a power failure or a cleaning program
+//! Names, types and sizes are compared, where links lead, and whether the owner may still read and execute what he could.
+//! That finds what a power failure or a cleaning program
 //! leaves behind. It is not a comparison of content, and names that were added are left alone: programs keep caches beside
 //! their files.
 
@@ -10,9 +11,12 @@ use psp_format::tar::{Entry, Kind};
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
-use super::remove::remove_tree;
+use super::remove::replace;
 use crate::at;
 use crate::extract::{Listing, Tree};
+
+/// To read and to execute, by the owner. Other bits are not compared: there are file systems that do not keep them.
+const OWNER_USE: u32 = 0o500;
 
 /// Whether everything in the list is there, below `root`.
 pub(crate) fn is_whole(root: BorrowedFd<'_>, listing: &Listing) -> bool {
@@ -35,13 +39,7 @@ pub(crate) fn repair(
         let (from, name) = spare.parent(&entry.path, false)?;
         let (to, _) = live.tree.parent(&entry.path, true)?;
         // A directory is moved with all that belongs below it.
-        match at::rename(from, name, to, name) {
-            Err(Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
-                remove_tree(to, name)?;
-                at::rename(from, name, to, name)?;
-            }
-            other => other?,
-        }
+        replace(from, name, to, name)?;
     }
     Ok(())
 }
@@ -74,7 +72,9 @@ impl<'a> Live<'a> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         match &entry.kind {
             Kind::File(size) => {
-                kind == FileType::RegularFile && u64::try_from(stat.st_size) == Ok(*size)
+                kind == FileType::RegularFile
+                    && u64::try_from(stat.st_size) == Ok(*size)
+                    && entry.mode & OWNER_USE & !stat.st_mode == 0
             }
             Kind::Directory => {
                 kind == FileType::Directory && stat.st_mode & Mode::RWXU.bits() == Mode::RWXU.bits()

@@ -8,7 +8,10 @@
 //! | `envs/ENV/` | what `{workenv}` names |
 //! | `envs/ENV.N.list` | the list of the slot with descriptor id N, where its content lies in the environment itself |
 //! | `envs/ENV.done` | its setup commands have run |
+//! | `envs/ENV.KEY.config` | the list of a `config` slot, by the digest of its target |
 //! | `ready/ENV` | written last: the environment is complete |
+//! | `runs/ENV.N/` | the environment of one start, for packages with slots that are fresh for each |
+//! | `runs/ENV.N.lock` | locked as long as a process of that start is left |
 //! | `locks/` | one file for each key and environment |
 //! | `staging/` | what is being made, under the name of the lock that its maker holds |
 //!
@@ -23,9 +26,8 @@ use psp_format::metadata::{Lifecycle, Slot};
 use psp_format::path;
 use rustix::io::Errno;
 
-use super::error::StoreError;
-use super::probe::is_private;
-use super::{Store, remove::remove_tree};
+use super::remove::{clear_away, remove_tree, replace};
+use super::{RUNS, Store, probe};
 use crate::at;
 
 /// <https://bford.info/cachedir/>
@@ -37,6 +39,7 @@ pub(crate) struct Directories {
     pub(crate) slots: OwnedFd,
     pub(crate) envs: OwnedFd,
     pub(crate) ready: OwnedFd,
+    pub(crate) runs: OwnedFd,
     pub(crate) locks: OwnedFd,
     pub(crate) staging: OwnedFd,
 }
@@ -56,6 +59,7 @@ impl Directories {
             slots: open("slots", 0o755)?,
             envs: open("envs", 0o755)?,
             ready: open("ready", 0o755)?,
+            runs: open(RUNS, 0o755)?,
             locks: open("locks", 0o700)?,
             staging: open("staging", 0o700)?,
         };
@@ -78,35 +82,45 @@ impl Directories {
         remove_tree(self.staging.as_fd(), stage.as_bytes())?;
         write_file(self.staging.as_fd(), stage.as_bytes(), content)?;
         let staging = self.staging.as_fd();
-        at::rename(staging, stage.as_bytes(), to.as_fd(), name.as_bytes())
+        replace(staging, stage.as_bytes(), to.as_fd(), name.as_bytes())
     }
 
     /// Makes an empty directory in the staging area and opens it. What was there before is removed.
     pub(crate) fn stage(&self, name: &str) -> Result<OwnedFd, Errno> {
         let (staging, name) = (self.staging.as_fd(), name.as_bytes());
-        remove_tree(staging, name)?;
+        clear_away(staging, name, staging)?;
         make_directory(staging, name, 0o755)?;
         at::open_directory(staging, name)
     }
 }
 
+/// Opens a directory of the store, and makes it where it is missing.
 #[inline(never)]
-fn open_own(root: BorrowedFd<'_>, name: &[u8], mode: u32, uid: u32) -> Result<OwnedFd, Errno> {
-    let mut opened = at::open_directory(root, name);
-    if matches!(opened, Err(Errno::NOENT)) {
-        make_directory(root, name, mode)?;
-        opened = at::open_directory(root, name);
+pub(crate) fn open_own(
+    root: BorrowedFd<'_>,
+    name: &[u8],
+    mode: u32,
+    uid: u32,
+) -> Result<OwnedFd, Errno> {
+    let opened = match at::open_directory(root, name) {
+        Err(Errno::NOENT) => make_directory(root, name, mode),
+        // Made under a umask that hides it from its owner, by a start that was killed then.
+        Err(Errno::ACCESS) => at::change_mode(root, name, mode).map_err(|_| Errno::ACCESS),
+        opened => opened.map(drop),
+    };
+    let directory = opened.and_then(|()| at::open_directory(root, name))?;
+    let stat = rustix::fs::fstat(&directory)?;
+    if stat.st_uid != uid || !probe::is_private(&stat, uid) {
+        return Err(Errno::PERM);
     }
-    let directory = opened?;
-    if is_private(&rustix::fs::fstat(&directory)?, uid) {
-        Ok(directory)
-    } else {
-        Err(Errno::PERM)
+    if stat.st_mode & 0o700 != 0o700 {
+        at::set_mode(&directory, mode)?;
     }
+    Ok(directory)
 }
 
 /// Makes a directory with exactly this mode. One that is there stays as it is: another start has made it.
-fn make_directory(at: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<(), Errno> {
+pub(crate) fn make_directory(at: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<(), Errno> {
     match at::make_directory(at, name, mode) {
         // Whatever the umask was.
         Ok(()) => at::change_mode(at, name, mode),
@@ -130,26 +144,20 @@ pub(crate) struct Arrangement<'a> {
     pub(crate) own: Vec<&'a Slot>,
     /// Slots that are there while the setup commands run, by target.
     pub(crate) init: Vec<&'a Slot>,
+    /// Slots that are extracted for each start, by target.
+    pub(crate) private: Vec<&'a Slot>,
 }
 
 impl<'a> Arrangement<'a> {
     /// The arrangement for a package. `dev` tells whether slots for development are extracted.
-    pub(crate) fn of(
-        package: &'a VerifiedPackage,
-        dev: bool,
-    ) -> Result<Arrangement<'a>, StoreError> {
+    pub(crate) fn of(package: &'a VerifiedPackage, dev: bool) -> Arrangement<'a> {
         let slots = &package.metadata().slots;
         let mut out = Arrangement::default();
         for slot in slots {
             match slot.lifecycle {
                 Lifecycle::Lazy | Lifecycle::Attestation => {}
                 Lifecycle::Dev if !dev => {}
-                Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary => {
-                    return Err(StoreError::Lifecycle {
-                        slot: slot.id.clone(),
-                        lifecycle: slot.lifecycle,
-                    });
-                }
+                _ if is_private(slot) => insert(&mut out.private, slot),
                 Lifecycle::Init if package.metadata().setup.is_empty() => {}
                 Lifecycle::Init => insert(&mut out.init, slot),
                 Lifecycle::Config => insert(&mut out.own, slot),
@@ -157,8 +165,16 @@ impl<'a> Arrangement<'a> {
                 _ => out.shared.push((slot, slot_key(slot))),
             }
         }
-        Ok(out)
+        out
     }
+}
+
+/// Whether a slot is fresh for each start.
+pub(crate) fn is_private(slot: &Slot) -> bool {
+    matches!(
+        slot.lifecycle,
+        Lifecycle::Startup | Lifecycle::Volatile | Lifecycle::Temporary
+    )
 }
 
 /// Inserts a slot behind those with smaller targets: a target stands before those below it.

@@ -19,7 +19,7 @@ const QUIET_STEPS: u32 = 50;
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: OwnedFd,
+    file: OwnedFd,
 }
 
 impl Lock {
@@ -29,9 +29,32 @@ impl Lock {
         name: &str,
         waiting: &dyn Fn(),
     ) -> Result<Lock, Errno> {
+        Lock::wait(
+            locks,
+            name,
+            FlockOperation::NonBlockingLockExclusive,
+            waiting,
+        )
+    }
+
+    /// Takes a share of the lock `name`, likewise: others may have one too, and nobody has the lock.
+    pub(crate) fn share(
+        locks: BorrowedFd<'_>,
+        name: &str,
+        waiting: &dyn Fn(),
+    ) -> Result<Lock, Errno> {
+        Lock::wait(locks, name, FlockOperation::NonBlockingLockShared, waiting)
+    }
+
+    fn wait(
+        locks: BorrowedFd<'_>,
+        name: &str,
+        how: FlockOperation,
+        waiting: &dyn Fn(),
+    ) -> Result<Lock, Errno> {
         let mut steps = 0_u32;
         loop {
-            if let Some(lock) = Lock::try_take(locks, name)? {
+            if let Some(lock) = Lock::attempt(locks, name, how)? {
                 return Ok(lock);
             }
             if steps == QUIET_STEPS {
@@ -44,6 +67,14 @@ impl Lock {
 
     /// Takes the lock `name` unless somebody else holds it.
     pub(crate) fn try_take(locks: BorrowedFd<'_>, name: &str) -> Result<Option<Lock>, Errno> {
+        Lock::attempt(locks, name, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn attempt(
+        locks: BorrowedFd<'_>,
+        name: &str,
+        how: FlockOperation,
+    ) -> Result<Option<Lock>, Errno> {
         // A pipe in place of the file must not make the open wait.
         let flags = OFlags::RDWR
             .union(OFlags::CREATE)
@@ -54,13 +85,13 @@ impl Lock {
         let file = match at::open(locks, name, flags, 0o600) {
             // Made under a umask that hides it from its owner.
             Err(Errno::ACCESS) => {
-                at::change_mode(locks, name, 0o600)?;
+                at::change_mode(locks, name, 0o600).map_err(|_| Errno::ACCESS)?;
                 at::open(locks, name, flags, 0o600)?
             }
             other => other?,
         };
         loop {
-            match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            match rustix::fs::flock(file.as_fd(), how) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -68,10 +99,18 @@ impl Lock {
             }
         }
         // Whoever removed the file held the lock; the next one to come would make a new file and have a second lock.
-        if rustix::fs::fstat(&file)?.st_nlink == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Lock { _file: file }))
+        let lock = Lock { file };
+        Ok((!lock.is_lost()).then_some(lock))
+    }
+
+    /// Whether the file has been removed, so that somebody else can have the lock too.
+    pub(crate) fn is_lost(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
+    /// The lock as a descriptor whose number is at least `first`: for programs that inherit it.
+    pub(crate) fn into_descriptor(self, first: i32) -> Result<OwnedFd, Errno> {
+        rustix::io::fcntl_dupfd_cloexec(&self.file, first)
     }
 }
 

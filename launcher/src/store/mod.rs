@@ -5,16 +5,23 @@
 //! extracted into a staging area and published by a rename, and the record that says "ready" is written last. Whoever is
 //! killed in between leaves something in the staging area that the next one removes.
 //!
-//! [`layout`] says what lies where.
+//! What nobody needs any more is removed by [`sweep`], which asks [`usage`] who uses what; [`admin`] and [`compare`] are for
+//! `flavor cache`. [`layout`] says what lies where.
 
+pub mod admin;
+mod compare;
+mod config;
 mod error;
 mod health;
 mod layout;
 mod lock;
+mod private;
 mod probe;
 mod publish;
 mod record;
 mod remove;
+mod sweep;
+mod usage;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -22,15 +29,22 @@ use std::path::{Path, PathBuf};
 use psp_format::VerifiedPackage;
 use rustix::fs::Stat;
 
+pub use self::compare::{Comparison, Difference, What};
 pub use self::error::{Reason, Rejected, StoreError};
+pub(crate) use self::layout::hex;
 pub use self::layout::slot_key;
-use self::layout::{Arrangement, Directories, env_name, hex, join};
+use self::layout::{Arrangement, Directories, env_name, join};
+pub use self::private::{Private, has_private_slots};
 pub(crate) use self::probe::make_with_parents;
 pub use self::record::{BootId, Record};
 pub(crate) use self::remove::names;
 pub use self::remove::remove_tree;
+pub use self::sweep::{Rule, now};
 use crate::at;
 use crate::extract::ReadAt;
+
+/// Where the private environments lie.
+const RUNS: &str = "runs";
 
 /// A directory that may become the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +93,8 @@ pub struct Store {
 }
 
 /// The first candidate in which the package is ready, for the boot `boot`. Nothing is made or checked beyond what makes
-/// the answer safe to believe: six system calls where the first candidate has it.
+/// the answer safe to believe: seven system calls where the first candidate has it, and once a day one more, which sets
+/// the time of the record.
 ///
 /// The candidates may begin with stores that this user cannot write to, such as a system-wide one.
 pub fn find_ready(
@@ -115,7 +130,7 @@ impl Store {
         Store::open_with(candidates, &|_| needed)
     }
 
-    /// As [`Store::open`], with room for what is missing of the package.
+    /// As [`Store::open`], with room for what is missing of the package and what a start adds.
     ///
     /// # Errors
     ///
@@ -124,7 +139,15 @@ impl Store {
         candidates: &[Candidate],
         package: &VerifiedPackage,
     ) -> Result<Store, StoreError> {
-        Store::open_with(candidates, &|store| store.missing(package))
+        let fresh = package
+            .slots()
+            .filter(|(slot, _)| layout::is_private(slot))
+            .fold(0_u64, |sum, (slot, _)| {
+                sum.saturating_add(slot.original_size)
+            });
+        Store::open_with(candidates, &|store| {
+            store.missing(package).saturating_add(fresh)
+        })
     }
 
     fn open_with(
@@ -136,7 +159,7 @@ impl Store {
         for candidate in candidates {
             let opened = probe::open_fully(&candidate.path, uid).and_then(|root| {
                 Directories::open(root.as_fd(), uid)
-                    .map_err(|(_, errno)| probe::system("write to it", errno))?;
+                    .map_err(|(name, errno)| Reason::Part { name, errno })?;
                 let store = Store {
                     path: candidate.path.clone(),
                     root,
@@ -219,9 +242,7 @@ impl Store {
 
     /// Bytes of content that have to be extracted for a package. Files in it that are damaged do not count.
     pub fn missing(&self, package: &VerifiedPackage) -> u64 {
-        let Ok(slots) = Arrangement::of(package, self.dev) else {
-            return 0;
-        };
+        let slots = Arrangement::of(package, self.dev);
         let is_there = |name: &str| at::look(self.root.as_fd(), name.as_bytes()).is_ok();
         let mut missing = 0_u64;
         for (slot, key) in &slots.shared {
@@ -244,7 +265,11 @@ impl Store {
         };
         let mut head = [0; record::HEAD_SIZE];
         let read = rustix::io::read(&file, &mut head).unwrap_or(0);
-        record::is_of_boot(head.get(..read).unwrap_or_default(), boot)
+        let is_ready = record::is_of_boot(head.get(..read).unwrap_or_default(), boot);
+        if is_ready {
+            sweep::touch(&file, self.uid);
+        }
+        is_ready
     }
 
     /// Whether nobody else can have written into the store. Where others cannot even enter it, there is nothing to ask.

@@ -25,7 +25,16 @@ pub(crate) fn open_quickly(path: &Path, uid: u32) -> Option<(OwnedFd, Stat)> {
     }
     let directory = at::open_directory(CWD, path.as_os_str().as_bytes()).ok()?;
     let stat = rustix::fs::fstat(&directory).ok()?;
-    is_private(&stat, uid).then_some((directory, stat))
+    (is_private(&stat, uid) && is_mapped(&directory, &stat)).then_some((directory, stat))
+}
+
+/// Whether the owner that the kernel shows is one user only.
+///
+/// In a user namespace everybody without a number there has this one, whoever it is. Only the real owner can set the
+/// mode: to what it is.
+fn is_mapped(directory: &OwnedFd, stat: &Stat) -> bool {
+    const UNMAPPED: u32 = 65_534;
+    stat.st_uid != UNMAPPED || at::set_mode(directory, stat.st_mode & MODE_BITS).is_ok()
 }
 
 /// Whether only this user or root can change what lies in a directory.
@@ -40,15 +49,24 @@ pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
     }
     let open = || at::open_directory(CWD, path.as_os_str().as_bytes());
     let opened = match open() {
-        Err(Errno::NOENT) => make_with_parents(path).and_then(|()| open()),
+        Err(Errno::NOENT | Errno::ACCESS) => make_with_parents(path, uid).and_then(|()| open()),
         other => other,
     };
     let directory = opened.map_err(|errno| match errno {
         Errno::NOTDIR | Errno::LOOP => Reason::NotADirectory,
+        // Everything else that was missing has been made.
+        Errno::NOENT => Reason::NoHome,
         errno => system("make or open it", errno),
     })?;
-    let stat = rustix::fs::fstat(&directory).map_err(|errno| system("look at it", errno))?;
-    if stat.st_uid != uid && stat.st_uid != 0 {
+    check_owners(&directory, path, uid)?;
+    check_mount(&directory)?;
+    Ok(directory)
+}
+
+/// Refuses a directory that another user could change, or whose place he could take.
+pub(crate) fn check_owners(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reason> {
+    let stat = rustix::fs::fstat(directory).map_err(|errno| system("look at it", errno))?;
+    if stat.st_uid != uid && stat.st_uid != 0 || !is_mapped(directory, &stat) {
         let path = path.to_owned();
         let uid = stat.st_uid;
         return Err(Reason::Owner { path, uid });
@@ -58,9 +76,7 @@ pub(crate) fn open_fully(path: &Path, uid: u32) -> Result<OwnedFd, Reason> {
         let mode = stat.st_mode & MODE_BITS;
         return Err(Reason::Writable { path, mode });
     }
-    check_parents(&directory, path, uid)?;
-    check_mount(&directory)?;
-    Ok(directory)
+    check_parents(directory, path, uid)
 }
 
 /// Refuses a directory without room for `needed` bytes.
@@ -75,6 +91,10 @@ pub(crate) fn check_space(directory: &OwnedFd, needed: u64) -> Result<(), Reason
 /// Bytes that this user may still write to the file system.
 pub(crate) fn free_space(directory: &OwnedFd) -> Result<u64, Errno> {
     let stat = rustix::fs::fstatvfs(directory)?;
+    // A file system without a size has no limit, or does not tell.
+    if stat.f_blocks == 0 {
+        return Ok(u64::MAX);
+    }
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
@@ -82,26 +102,27 @@ pub(crate) fn system(step: &'static str, errno: Errno) -> Reason {
     Reason::System { step, errno }
 }
 
-/// Makes a directory, mode 0700, and those above it that are missing.
-pub(crate) fn make_with_parents(path: &Path) -> Result<(), Errno> {
-    match make_private(path) {
-        Err(Errno::NOENT) => {
-            make_with_parents(path.parent().ok_or(Errno::NOENT)?)?;
-            make_private(path)
+/// Makes a directory, mode 0700, and those above it that are missing. But not what a `.cache` lies in: that is a home, and
+/// users without one are given a path that must not come to be.
+pub(crate) fn make_with_parents(path: &Path, uid: u32) -> Result<(), Errno> {
+    match make_private(path, uid) {
+        Err(Errno::NOENT) if !path.ends_with(".cache") => {
+            make_with_parents(path.parent().ok_or(Errno::NOENT)?, uid)?;
+            make_private(path, uid)
         }
         other => other,
     }
 }
 
-fn make_private(path: &Path) -> Result<(), Errno> {
+fn make_private(path: &Path, uid: u32) -> Result<(), Errno> {
     let path = path.as_os_str().as_bytes();
     match at::make_directory(CWD, path, OWNER) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => return Ok(()),
+        Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    // A umask may take away what the owner needs.
-    if at::look(CWD, path)?.st_mode & OWNER != OWNER {
+    // A umask may take away what the owner needs; and whoever made it may have been killed here.
+    let stat = at::look(CWD, path)?;
+    if stat.st_mode & OWNER != OWNER && stat.st_uid == uid {
         at::change_mode(CWD, path, OWNER)?;
     }
     Ok(())
@@ -145,7 +166,7 @@ fn check_parents(directory: &OwnedFd, path: &Path, uid: u32) -> Result<(), Reaso
 }
 
 #[cfg(target_os = "linux")]
-fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
+pub(crate) fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
     use rustix::fs::StatVfsMountFlags as Flags;
     let stat = rustix::fs::fstatvfs(directory)
         .map_err(|errno| system("look at its file system", errno))?;
@@ -159,6 +180,6 @@ fn check_mount(directory: &OwnedFd) -> Result<(), Reason> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn check_mount(_: &OwnedFd) -> Result<(), Reason> {
+pub(crate) fn check_mount(_: &OwnedFd) -> Result<(), Reason> {
     Ok(())
 }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
@@ -18,15 +18,19 @@ use super::layout::{
     Arrangement, Directories, env_name, hex, is_crowded, join, link_target, lock_of,
 };
 use super::lock::Lock;
-use super::probe;
 use super::record::{self, BootId};
-use super::remove::{names, remove_tree};
+use super::remove::{names, remove_tree, replace};
+use super::sweep::{self, GC};
 use super::{Hooks, Store, Workenv};
+use super::{config, private, probe};
 use crate::at;
-use crate::extract::{self, Listing, Options, ReadAt, Tree};
+use crate::extract::{self, ExtractError, Listing, Options, ReadAt, Tree};
 
 /// Between two calls of [`Hooks::progress`].
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
+
+/// How often a start begins again because a cleaning program has taken its lock away.
+const MAX_TRIES: u32 = 3;
 
 /// Largest list that is read: more than [`psp_format::limits::MAX_ENTRIES`] entries of a usual length need.
 const MAX_LIST: usize = 256 << 20;
@@ -39,10 +43,9 @@ pub(crate) fn ensure(
     hooks: &dyn Hooks,
     again: bool,
 ) -> Result<Workenv, StoreError> {
-    let slots = Arrangement::of(package, store.dev)?;
+    let slots = Arrangement::of(package, store.dev);
     let name = env_name(package, store.dev);
-    let directories = Directories::open(store.root.as_fd(), store.uid)
-        .map_err(|(name, errno)| store.failed("open", name, errno))?;
+    let path = store.env_path(&name);
     let told = Cell::new(false);
     let waiting = || {
         if !told.replace(true) {
@@ -50,38 +53,70 @@ pub(crate) fn ensure(
         }
     };
     let boot = BootId::read();
-    let lock = Lock::take(directories.locks.as_fd(), &name, &waiting);
-    let _lock = lock.map_err(|errno| store.failed("lock", &name, errno))?;
-    let path = store.env_path(&name);
-    if !again && store.is_ready(&name, &boot) {
-        return Ok(Workenv { path });
+    let mut tries = 0_u32;
+    loop {
+        let directories = Directories::open(store.root.as_fd(), store.uid)
+            .map_err(|(name, errno)| store.failed("open", name, errno))?;
+        private::sweep(directories.runs.as_fd());
+        // Nothing is swept while this is held.
+        let gc = Lock::share(directories.locks.as_fd(), GC, &waiting);
+        let gc = gc.map_err(|errno| store.failed("use", "locks/gc", errno))?;
+        let lock = take_lock(store, &directories, &name, &waiting)?;
+        clear_staging(&directories, &name);
+        if !again && store.is_ready(&name, &boot) {
+            return Ok(Workenv { path });
+        }
+        let needed = store.missing(package);
+        check_space(store, needed)?;
+        let publisher = Publisher {
+            store,
+            directories: &directories,
+            package,
+            source,
+            hooks,
+            waiting: &waiting,
+            name: &name,
+            lock: &lock,
+            meter: Meter::new(hooks, needed),
+        };
+        match publisher.all(&slots, &boot) {
+            Ok(is_new) => {
+                drop(lock);
+                drop(gc);
+                // A store that is filled for everybody is swept by whoever fills it.
+                if is_new && !store.durable {
+                    sweep::after(store, &directories, &name);
+                }
+                return Ok(Workenv { path });
+            }
+            // Behind whoever has the new lock.
+            Err(error) if tries < MAX_TRIES && (lock.is_lost() || error.is_stale()) => {
+                tries = tries.saturating_add(1);
+            }
+            Err(error) => {
+                // What is half made takes room, which may be what was missing.
+                clear_staging(&directories, &name);
+                return Err(error);
+            }
+        }
     }
-    sweep(&directories, &name);
-    let needed = store.missing(package);
-    check_space(store, needed)?;
-    let publisher = Publisher {
-        store,
-        directories: &directories,
-        package,
-        source,
-        hooks,
-        waiting: &waiting,
-        name: &name,
-        meter: Meter::new(hooks, needed),
-    };
-    for (slot, key) in &slots.shared {
-        publisher.shared(slot, key)?;
-    }
-    publisher.environment(&slots)?;
-    publisher.record(&slots, &boot)?;
-    Ok(Workenv { path })
+}
+
+fn take_lock(
+    store: &Store,
+    directories: &Directories,
+    name: &str,
+    waiting: &dyn Fn(),
+) -> Result<Lock, StoreError> {
+    let lock = Lock::take(directories.locks.as_fd(), name, waiting);
+    lock.map_err(|errno| store.failed("use", &join(&["locks/", name]), errno))
 }
 
 impl Store {
     /// A system call that failed. One copy: there are many.
     #[cold]
     #[inline(never)]
-    fn failed(&self, step: &'static str, name: &str, errno: Errno) -> StoreError {
+    pub(crate) fn failed(&self, step: &'static str, name: &str, errno: Errno) -> StoreError {
         StoreError::System {
             step,
             name: name.to_owned(),
@@ -105,7 +140,7 @@ fn check_space(store: &Store, needed: u64) -> Result<(), StoreError> {
 
 /// Removes what others have left in the staging area: everything whose lock is free. What cannot be removed is tried
 /// again by the next start.
-fn sweep(directories: &Directories, own: &str) {
+pub(crate) fn clear_staging(directories: &Directories, own: &str) {
     for staged in names(directories.staging.as_fd()).unwrap_or_default() {
         let Some(name) = lock_of(&staged) else {
             continue;
@@ -164,10 +199,21 @@ struct Publisher<'a> {
     waiting: &'a dyn Fn(),
     /// Of the environment.
     name: &'a str,
+    /// Of the same name.
+    lock: &'a Lock,
     meter: Meter<'a>,
 }
 
 impl Publisher<'_> {
+    fn all(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<bool, StoreError> {
+        for (slot, key) in &slots.shared {
+            self.shared(slot, key)?;
+        }
+        self.environment(slots)?;
+        self.keep(self.lock, self.name)?;
+        self.record(slots, boot)
+    }
+
     fn stage(&self, name: &str) -> Result<OwnedFd, StoreError> {
         let staged = self.directories.stage(name);
         staged.map_err(|errno| self.store.failed("make", name, errno))
@@ -185,22 +231,39 @@ impl Publisher<'_> {
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let lock = Lock::take(self.directories.locks.as_fd(), &key, self.waiting);
-        let _lock = lock.map_err(|errno| self.store.failed("lock", &key, errno))?;
+        let lock = take_lock(self.store, self.directories, &key, self.waiting)?;
         // Another package may have put it there in the meantime.
         if self.is_shared_whole(&key, &list) {
             return Ok(());
         }
-        let result = self.make_shared(slot, &key, &list);
+        let result = self.make_shared(slot, &key, &list, &lock);
+        if result.is_err() {
+            self.keep(&lock, &key)?;
+        }
         // Nothing is left after a success, and nothing that anybody could use after a failure.
         let _ = remove_tree(self.directories.staging.as_fd(), key.as_bytes());
         result
     }
 
-    fn make_shared(&self, slot: &Slot, key: &str, list: &str) -> Result<(), StoreError> {
+    /// Fails where a lock has been taken away: another start may be at work in the same place.
+    fn keep(&self, lock: &Lock, name: &str) -> Result<(), StoreError> {
+        if lock.is_lost() {
+            return Err(self.store.failed("keep the lock of", name, Errno::STALE));
+        }
+        Ok(())
+    }
+
+    fn make_shared(
+        &self,
+        slot: &Slot,
+        key: &str,
+        list: &str,
+        lock: &Lock,
+    ) -> Result<(), StoreError> {
         let staged = self.stage(key)?;
         let listing = self.extract(slot, staged.as_fd(), false)?;
         let slots = &self.directories.slots;
+        self.keep(lock, key)?;
         // The list first: a slot without a list would be extracted again.
         self.write(&listing.to_file(), slots, list)?;
         let published = match at::open_directory(slots.as_fd(), key.as_bytes()) {
@@ -213,8 +276,8 @@ impl Publisher<'_> {
     /// Moves a directory from the staging area to its place. What is there is removed.
     fn publish(&self, name: &str, to: &OwnedFd) -> Result<(), Errno> {
         let name = name.as_bytes();
-        remove_tree(to.as_fd(), name)?;
-        at::rename(self.directories.staging.as_fd(), name, to.as_fd(), name)
+        let staging = self.directories.staging.as_fd();
+        replace(staging, name, to.as_fd(), name)
     }
 
     fn is_shared_whole(&self, key: &str, list: &str) -> bool {
@@ -236,8 +299,16 @@ impl Publisher<'_> {
             writable,
             progress: Some(&progress),
         };
-        let written = extract::slot(self.package, &slot.id, self.source, into, &options)?;
-        Ok(written.listing)
+        match extract::slot(self.package, &slot.id, self.source, into, &options) {
+            Ok(written) => Ok(written.listing),
+            // The path of an entry alone does not tell which disk is full.
+            Err(ExtractError::Write { step, path, errno }) => {
+                Err(self
+                    .store
+                    .failed(step, &path.escape_ascii().to_string(), errno))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Sees that the environment is there, set up, and whole.
@@ -259,19 +330,26 @@ impl Publisher<'_> {
             .map_err(|errno| self.store.failed("remove", done, errno))?;
         let staged = self.stage(self.name)?;
         for slot in &slots.own {
-            let listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
-            self.write(&listing.to_file(), envs, &self.list_name(slot))?;
+            self.own(slot, &staged)?;
+            if slot.lifecycle == Lifecycle::Config {
+                config::carry_over(self.directories, self.package, self.name, slot, &staged)
+                    .map_err(|errno| self.store.failed("carry over", &slot.target, errno))?;
+            }
         }
         let mut init = Vec::new();
         for slot in &slots.init {
             init.push(self.extract(slot, staged.as_fd(), true)?);
         }
         self.link(slots, &staged)?;
+        self.keep(self.lock, self.name)?;
         self.publish(self.name, envs)
             .map_err(|errno| self.store.failed("publish", self.name, errno))?;
         if !self.package.metadata().setup.is_empty() {
             if self.hooks.setup(&self.store.env_path(self.name)).is_err() {
                 let _ = remove_tree(envs.as_fd(), self.name.as_bytes());
+                for slot in &slots.own {
+                    let _ = remove_tree(envs.as_fd(), self.list_name(slot).as_bytes());
+                }
                 return Err(StoreError::Setup);
             }
             for (slot, listing) in slots.init.iter().zip(&init) {
@@ -279,7 +357,17 @@ impl Publisher<'_> {
                     .map_err(|errno| self.store.failed("remove", &slot.target, errno))?;
             }
         }
+        if !self.package.metadata().setup.is_empty() || slots.own.iter().copied().any(is_writable) {
+            self.flush()?;
+        }
+        self.keep(self.lock, self.name)?;
         self.write(b"", envs, done)
+    }
+
+    /// Waits until the disk has everything. No list tells how large files are that setup commands made or the application
+    /// may change; so nobody could tell, after a power failure, that they are empty for it.
+    fn flush(&self) -> Result<(), StoreError> {
+        sync(&self.store.root).map_err(|errno| self.store.failed("flush", "the file system", errno))
     }
 
     /// Sees that the environment has a link to each shared slot.
@@ -338,47 +426,66 @@ impl Publisher<'_> {
                 continue;
             }
             let staged = self.stage(self.name)?;
-            let listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
+            let listing = self.own(slot, &staged)?;
             repair(live.as_fd(), staged.as_fd(), &listing)
                 .map_err(|errno| self.store.failed("repair", &slot.target, errno))?;
-            self.write(&listing.to_file(), envs, &list)?;
             let _ = remove_tree(self.directories.staging.as_fd(), self.name.as_bytes());
+            if is_writable(slot) {
+                self.flush()?;
+            }
         }
         Ok(())
     }
 
+    /// Extracts a slot of the environment itself, and writes its list.
+    fn own(&self, slot: &Slot, staged: &OwnedFd) -> Result<Listing, StoreError> {
+        let mut listing = self.extract(slot, staged.as_fd(), is_writable(slot))?;
+        if slot.lifecycle == Lifecycle::Config {
+            listing = config::with_times(slot, listing, staged.as_fd())
+                .map_err(|errno| self.store.failed("set the time of", &slot.target, errno))?;
+        }
+        self.write(
+            &listing.to_file(),
+            &self.directories.envs,
+            &self.list_name(slot),
+        )?;
+        Ok(listing)
+    }
+
     fn list_name(&self, slot: &Slot) -> String {
+        if slot.lifecycle == Lifecycle::Config {
+            return config::list_name(self.name, slot);
+        }
         join(&[self.name, ".", &slot.slot.to_string(), ".list"])
     }
 
-    /// Writes the record: from now on the environment is ready.
-    fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<(), StoreError> {
+    /// Writes the record: from now on the environment is ready. Returns whether it has become so for the first time, and
+    /// not after a reboot or a repair.
+    fn record(&self, slots: &Arrangement<'_>, boot: &BootId) -> Result<bool, StoreError> {
         let boot = if self.store.durable {
-            let flushed = sync(&self.store.root);
-            flushed.map_err(|errno| self.store.failed("flush", "the file system", errno))?;
+            self.flush()?;
             None
         } else {
             Some(boot)
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let ready = &self.directories.ready;
+        let before = sweep::read_record(ready.as_fd(), self.name);
+        let time = before
+            .as_ref()
+            .map_or_else(sweep::now, |record| record.time);
         let keys: Vec<Digest> = slots.shared.iter().map(|(_, key)| *key).collect();
-        let content = record::write(
-            self.package,
-            boot,
-            now.map_or(0, |now| now.as_secs()),
-            &keys,
-        );
+        let content = record::write(self.package, boot, time, &keys);
         // Not under its own name, which is that of a directory in the staging area.
         let stage = join(&[self.name, ".ready"]);
-        let ready = &self.directories.ready;
         self.directories
             .publish_file(&content, &stage, ready, self.name)
-            .map_err(|errno| self.store.failed("write the record", self.name, errno))
+            .map_err(|errno| self.store.failed("write the record", self.name, errno))?;
+        Ok(before.is_none())
     }
 }
 
 /// Whether the application may change the files of a slot that lies in the environment itself.
-fn is_writable(slot: &Slot) -> bool {
+pub(crate) fn is_writable(slot: &Slot) -> bool {
     slot.mutable || slot.lifecycle == Lifecycle::Config
 }
 
@@ -394,7 +501,7 @@ fn link(tree: &mut Tree<'_>, slot: &Slot, key: &Digest) -> Result<(), Errno> {
     at::symlink(&target, at, name)
 }
 
-fn read_list(directory: &OwnedFd, name: &str) -> Option<Listing> {
+pub(crate) fn read_list(directory: &OwnedFd, name: &str) -> Option<Listing> {
     let file = at::open_file(directory.as_fd(), name.as_bytes()).ok()?;
     let size = usize::try_from(rustix::fs::fstat(&file).ok()?.st_size).ok()?;
     if size > MAX_LIST {

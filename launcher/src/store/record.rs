@@ -83,6 +83,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether it holds for every boot: everything had reached the disk.
+    pub fn is_of_any_boot(&self) -> bool {
+        self.boot.as_bytes() == ANY_BOOT
+    }
+
     /// Reads a record; `None` when it is of another version or incomplete.
     pub fn parse(content: &[u8]) -> Option<Record> {
         let text = core::str::from_utf8(content).ok()?;

@@ -21,7 +21,10 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     if is_unlinked(parent, name)? {
         return Ok(());
     }
-    let top = open(parent, name)?;
+    let top = match open(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        top => top?,
+    };
     let mut moved = 0_u32;
     // Each round removes what the one before has moved up.
     loop {
@@ -31,8 +34,47 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
             break;
         }
     }
+    remove_directory(parent, name)
+}
+
+/// Removes an empty directory. Others may be removing the same tree.
+fn remove_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     match at::remove_directory(parent, name) {
         Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes a tree in any case: what somebody still adds to is moved to the staging area, where a later start removes it.
+///
+/// That somebody is a setup command whose launcher was killed, or a start whose lock was taken away.
+pub(crate) fn clear_away(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    staging: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    match remove_tree(parent, name) {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {
+            let old = [name, b".old"].concat();
+            remove_tree(staging, &old)?;
+            at::rename(parent, name, staging, &old)
+        }
+        other => other,
+    }
+}
+
+/// Moves something from the staging area to a name, in place of whatever has that name.
+pub(crate) fn replace(
+    from: BorrowedFd<'_>,
+    old: &[u8],
+    to: BorrowedFd<'_>,
+    new: &[u8],
+) -> Result<(), Errno> {
+    match at::rename(from, old, to, new) {
+        Err(Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+            clear_away(to, new, from)?;
+            at::rename(from, old, to, new)
+        }
         other => other,
     }
 }
@@ -69,7 +111,10 @@ fn clear(
         if is_unlinked(directory, &name)? {
             continue;
         }
-        let child = open(directory, &name)?;
+        let child = match open(directory, &name) {
+            Err(Errno::NOENT) => continue,
+            child => child?,
+        };
         if depth >= MAX_DEPTH {
             *moved = moved.saturating_add(1);
             let aside = format!(".flavor-removed-{moved}");
@@ -78,7 +123,7 @@ fn clear(
         }
         clear(top, child.as_fd(), depth.saturating_add(1), moved)?;
         drop(child);
-        at::remove_directory(directory, &name)?;
+        remove_directory(directory, &name)?;
     }
     Ok(())
 }

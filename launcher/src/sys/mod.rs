@@ -6,12 +6,17 @@
 #![allow(unsafe_code)]
 
 mod arena;
+pub mod child;
+mod helper;
+pub(crate) mod memory;
 mod threads;
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use core::ptr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 pub use arena::Arena;
+pub use helper::Helper;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 pub use threads::share;
@@ -161,6 +166,29 @@ pub fn exec_path() -> Option<&'static CStr> {
     Some(unsafe { CStr::from_ptr(ptr::with_exposed_provenance(address)) })
 }
 
+/// Asks for large pages for a buffer that is about to be filled: some calls of the kernel's fault handler instead of one
+/// for every 4 KiB. A wish, which not every host grants.
+#[cfg(target_os = "linux")]
+pub(crate) fn use_large_pages(buffer: &mut [u8]) {
+    const PAGE: usize = 4096;
+    let skipped = buffer.as_ptr().align_offset(PAGE);
+    let Some(pages) = buffer.get_mut(skipped..) else {
+        return;
+    };
+    // SAFETY: the range lies in the buffer, and the advice changes nothing about its content.
+    let _ = unsafe {
+        rustix::mm::madvise(
+            pages.as_mut_ptr().cast(),
+            pages.len(),
+            rustix::mm::Advice::LinuxHugepage,
+        )
+    };
+}
+
+/// Asks for large pages for a buffer, where there is a way to ask.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn use_large_pages(_: &mut [u8]) {}
+
 /// Replaces the process. Returns only the reason why that failed.
 ///
 /// Nothing else is changed: signal dispositions and mask, umask, directory and priority stay the caller's.
@@ -169,6 +197,11 @@ pub fn exec(program: &CStr, argv: &[impl AsRef<CStr>], envp: &[impl AsRef<CStr>]
     let envp = pointers(envp);
     // SAFETY: three NUL-terminated strings or null-terminated vectors of such, which outlive the call.
     unsafe { execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    last_error()
+}
+
+/// Why the last call into the C library failed.
+fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
 
@@ -188,12 +221,14 @@ pub enum Output {
     Nowhere,
 }
 
-/// Starts a program beside this one; searched in `PATH` when its name has no slash. Its standard input is empty.
+/// Starts a program beside this one; searched in `PATH` when its name has no slash. Its standard input is `input`, or
+/// else empty.
 pub fn spawn(
     program: &CStr,
     argv: &[impl AsRef<CStr>],
     envp: &[impl AsRef<CStr>],
     cwd: Option<&CStr>,
+    input: Option<&OwnedFd>,
     output: Output,
 ) -> Result<Pid, Errno> {
     const RDONLY: c_int = 0;
@@ -213,7 +248,10 @@ pub fn spawn(
                 code = next();
             }
         };
-        then(&|| posix_spawn_file_actions_addopen(actions, 0, null, RDONLY, 0));
+        then(&|| match input {
+            Some(input) => posix_spawn_file_actions_adddup2(actions, input.as_raw_fd(), 0),
+            None => posix_spawn_file_actions_addopen(actions, 0, null, RDONLY, 0),
+        });
         if output == Output::Nowhere {
             then(&|| posix_spawn_file_actions_addopen(actions, 2, null, RDWR, 0));
         }
@@ -249,11 +287,10 @@ pub fn run(
     envp: &[impl AsRef<CStr>],
     cwd: Option<&CStr>,
 ) -> Result<WaitStatus, Errno> {
-    const SIGCHLD: c_int = 17;
     // A caller that ignores SIGCHLD would leave no status to wait for. The program gets the default, too.
     // SAFETY: no handler is installed; what is put back was there before.
     let before = unsafe { signal(SIGCHLD, SIG_DFL) };
-    let status = spawn(program, argv, envp, cwd, Output::Stderr).and_then(|pid| {
+    let status = spawn(program, argv, envp, cwd, None, Output::Stderr).and_then(|pid| {
         loop {
             match waitpid(Some(pid), WaitOptions::empty()) {
                 Ok(Some((_, status))) => return Ok(status),
@@ -267,6 +304,8 @@ pub fn run(
     status
 }
 
+const SIGPIPE: c_int = 13;
+const SIGCHLD: c_int = 17;
 const SIG_DFL: usize = 0;
 const SIG_IGN: usize = 1;
 
@@ -282,7 +321,6 @@ pub enum Sigpipe {
 
 /// Sets the disposition of `SIGPIPE`.
 pub fn set_sigpipe(what: Sigpipe) {
-    const SIGPIPE: c_int = 13;
     let handler = match what {
         Sigpipe::Default => SIG_DFL,
         Sigpipe::Ignored => SIG_IGN,

@@ -109,8 +109,13 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
     panic!("the file stays busy")
 }
 
+/// Writes a program that can be started at once. Another process writes it: a handle of this one could be inherited by
+/// whatever another thread starts at the same time, and the file would be busy for as long as that one has it.
 pub(crate) fn write_executable(path: &Path, bytes: &[u8]) {
-    must(std::fs::write(path, bytes));
+    let source = must(tempfile::NamedTempFile::new());
+    must(std::fs::write(source.path(), bytes));
+    let copied = Command::new("cp").arg(source.path()).arg(path).status();
+    assert!(must(copied).success());
     must(std::fs::set_permissions(
         path,
         PermissionsExt::from_mode(0o755),
@@ -232,4 +237,53 @@ fn file_slot(id: u64, target: &str, bytes: &[u8]) -> Slot {
         source: String::new(),
         target: target.into(),
     }
+}
+
+/// A file of a package, with the lifecycle of its slot.
+pub(crate) type LivingFile<'a> = (&'a str, &'a [u8], Lifecycle);
+
+impl Place {
+    /// Writes a package whose application is this program, with files of these lifecycles beside it.
+    pub(crate) fn living(
+        &self,
+        name: impl AsRef<Path>,
+        app: &[u8],
+        files: &[LivingFile<'_>],
+        change: impl FnOnce(&mut Metadata),
+    ) -> PathBuf {
+        let mut contents = vec![("bin/app", app)];
+        contents.extend(files.iter().map(|(target, bytes, _)| (*target, *bytes)));
+        let bytes = package(&contents, |metadata| {
+            for (slot, (_, _, lifecycle)) in metadata.slots.iter_mut().skip(1).zip(files) {
+                slot.lifecycle = *lifecycle;
+                slot.mode = 0o644;
+            }
+            change(metadata);
+        });
+        let path = self.path(name);
+        write_executable(&path, &bytes);
+        path
+    }
+
+    /// The names in a directory of the store, sorted.
+    pub(crate) fn stored(&self, directory: &str) -> Vec<String> {
+        let path = self.path("home/.cache/flavor").join(directory);
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Waits until something is so, for at most half a minute.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("after half a minute there is still not: {what}")
 }

@@ -7,6 +7,8 @@
     reason = "each test file uses a part of it"
 )]
 
+pub mod place;
+
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -6,7 +6,7 @@ use psp_format::VerifiedPackage;
 use psp_launcher::policy::host::{Check, HostPolicy, Level};
 use psp_launcher::policy::judge::{HostFacts, Rules};
 use psp_launcher::policy::{self, Facts};
-use psp_launcher::start::seconds_since_1970;
+use psp_launcher::store;
 use psp_launcher::sys;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub(super) fn check(args: &PolicyCheckArgs) -> Result<Done, Error> {
 fn own_policy(package: &VerifiedPackage) -> Line {
     let facts = Facts {
         uid: sys::effective_uid(),
-        now: seconds_since_1970,
+        now: store::now,
         has_var: &|name| std::env::vars_os().any(|(other, _)| other.as_bytes() == name),
     };
     let result = policy::check(package.metadata(), &facts);
@@ -89,7 +89,7 @@ fn revocation(rules: &Rules, package: &VerifiedPackage) -> Line {
 fn host_policy(rules: &Rules, package: &VerifiedPackage) -> Vec<Line> {
     let facts = HostFacts {
         uid: sys::effective_uid(),
-        now: seconds_since_1970,
+        now: store::now,
         remember: false,
     };
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use psp_format::digest::Digest;
 use psp_format::instant;
-use psp_launcher::start::seconds_since_1970;
+use psp_launcher::store;
 use psp_launcher::trust::Key;
 use psp_launcher::trust::config::SYSTEM;
 use serde::Serialize;
@@ -49,7 +49,7 @@ pub(super) fn list(_: &TrustListArgs, printer: &Printer) -> Result<Listed, Error
     trust.keys.sort_by(|a, b| a.path.cmp(&b.path));
     trust.continuations.sort_by(|a, b| a.path.cmp(&b.path));
     warn_of_faults(&trust, printer);
-    let now = seconds_since_1970();
+    let now = store::now();
     let status = |key: &Key| {
         if trust.revoked.contains(&fingerprint(key)) {
             "revoked"
