@@ -91,7 +91,11 @@ fn fault(file: &PackageFile, slot: &Slot, error: ExtractError) -> Error {
     };
     match error {
         ExtractError::Format(error) => refused(Refusal::Format(error)),
-        ExtractError::Read { offset, error } => file.reading(offset, error).into(),
+        ExtractError::Read { offset, reason } => {
+            let ended = || io::Error::from(io::ErrorKind::UnexpectedEof);
+            let error = reason.map_or_else(ended, io::Error::from);
+            file.reading(offset, error).into()
+        }
         error @ ExtractError::Stream(_) => refused(Refusal::Undecodable {
             slot: slot.id.clone(),
             detail: error.to_string(),
@@ -114,10 +118,10 @@ impl<'a> Gzip<'a> {
         let mut rest = self.0.into_inner();
         match rest.fill_buf() {
             Ok([]) => Ok(()),
-            Ok(_) => Err(ExtractError::Stream(io::Error::other(
-                "something follows the gzip stream",
-            ))),
-            Err(error) => Err(ExtractError::Stream(error)),
+            Ok(_) => Err(ExtractError::Stream(
+                "something follows the gzip stream".to_owned(),
+            )),
+            Err(error) => Err(ExtractError::Stream(error.to_string())),
         }
     }
 }

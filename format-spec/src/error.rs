@@ -2,6 +2,7 @@
 //!
 //! `Display` gives one line of fact. Remedies belong to whoever talks to a person; they match on the variant.
 
+use crate::text::Shown;
 use core::fmt;
 
 use crate::frames::FrameFault;
@@ -374,7 +375,7 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "metadata, line {line}, column {column}: {}",
-                    detail.escape_debug()
+                    Shown(detail.as_bytes())
                 )
             }
             Error::NotCanonical { at } => write!(f, "metadata is not canonical JSON at byte {at}"),
@@ -382,8 +383,8 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "metadata, {}: {}",
-                    path.escape_debug(),
-                    problem.escape_debug()
+                    Shown(path.as_bytes()),
+                    Shown(problem.as_bytes())
                 )
             }
             Error::IndexField { field, at } => {
@@ -402,17 +403,17 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "slot {}: stored bytes do not match their signed checksum",
-                    slot.escape_debug()
+                    Shown(slot.as_bytes())
                 )
             }
             Error::Tar { slot, at, fault } => {
                 write!(
                     f,
                     "slot {}: archive, offset {at}: {fault}",
-                    slot.escape_debug()
+                    Shown(slot.as_bytes())
                 )
             }
-            Error::Frames { slot, fault } => write!(f, "slot {}: {fault}", slot.escape_debug()),
+            Error::Frames { slot, fault } => write!(f, "slot {}: {fault}", Shown(slot.as_bytes())),
             Error::OriginalSize {
                 slot,
                 signed,
@@ -420,7 +421,7 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "slot {}: {signed} bytes of content signed, {found} found",
-                slot.escape_debug()
+                Shown(slot.as_bytes())
             ),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Decoding is not done here: this module says which stored bytes are a frame and how much content each must give.
 
+use crate::text::Shown;
 use core::fmt;
 
 use crate::limits::{FULL_FRAME, MAX_FRAMES};
@@ -56,7 +57,7 @@ impl fmt::Display for FrameFault {
             FrameFault::Size { frame } => write!(f, "frame {frame}: an impossible size"),
             FrameFault::Sum => f.write_str("the sizes of the frames do not add up to the slot"),
             FrameFault::Decode { frame, detail } => {
-                write!(f, "frame {frame}: {}", detail.escape_debug())
+                write!(f, "frame {frame}: {}", Shown(detail.as_bytes()))
             }
             FrameFault::Content { frame } => {
                 write!(f, "frame {frame} does not hold what the seek table says")

@@ -47,6 +47,7 @@ pub mod signature;
 pub mod signed_by;
 pub mod succession;
 pub mod tar;
+pub mod text;
 pub mod verify;
 
 pub use error::{Error, Layer};

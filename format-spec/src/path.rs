@@ -1,5 +1,6 @@
 //! Slot paths (M40): the only way in which a packaged name becomes a path.
 
+use crate::text::Shown;
 use core::fmt;
 
 use crate::limits::{MAX_COMPONENT, MAX_DEPTH, MAX_PATH};
@@ -76,7 +77,7 @@ impl SlotPath {
 
 impl fmt::Debug for SlotPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_ascii())
+        write!(f, "{}", Shown(&self.0))
     }
 }
 

@@ -4,9 +4,11 @@
 //! metadata have been verified, on a host that its policy allows: whatever would not start says nothing but why.
 //! Nobody but the person at the other end reads them, so names and texts of the package are escaped.
 
+use crate::report::quoted;
 use core::fmt;
+use psp_format::text::{self, Quoted};
+use rustix::termios::isatty;
 use std::ffi::OsStr;
-use std::io::IsTerminal as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -191,7 +193,7 @@ impl Ask<'_> {
     /// they are written as the escapes that mean the same.
     fn metadata(&self) -> Result<u8, AskError> {
         let text = self.package.text();
-        if std::io::stdout().is_terminal()
+        if isatty(rustix::stdio::stdout())
             && let Ok(text) = core::str::from_utf8(text)
         {
             return print(&[&printable_json(text), "\n"]);
@@ -380,14 +382,9 @@ fn put(out: &mut String, parts: &[&str]) {
 }
 
 /// Text of the package without anything that a terminal would obey, in one line.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\'' => out.push(c),
-            _ => out.extend(c.escape_debug()),
-        }
-    }
+fn escape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    raw.chars().for_each(|c| text::push(c, &mut out));
     out
 }
 
@@ -397,7 +394,7 @@ fn printable_json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for c in document.chars() {
         let is_plain = c.is_ascii() && c != '\u{7f}';
-        if is_plain || c.escape_debug().len() == 1 {
+        if is_plain || text::is_plain(c) {
             out.push(c);
             continue;
         }
@@ -462,17 +459,25 @@ impl fmt::Display for AskError {
         match self {
             AskError::NoVerb => f.write_str("FLAVOR_LAUNCHER_CLI is set, and no verb is named"),
             AskError::UnknownVerb(verb) => {
-                write!(f, "there is no verb \"{}\"", verb.escape_ascii())
+                write!(f, "there is no verb {}", Quoted(verb))
             }
             AskError::Arguments(verb) => {
-                write!(f, "{} takes other arguments", verb.escape_ascii())
+                write!(f, "{} takes other arguments", Quoted(verb))
             }
             AskError::NoSlot(slot) => {
-                write!(f, "the package has no slot \"{}\"", slot.escape_ascii())
+                write!(f, "the package has no slot {}", Quoted(slot))
             }
-            AskError::Exists(path) => write!(f, "{path:?} is there, and is no empty directory"),
+            AskError::Exists(path) => write!(
+                f,
+                "{path} is there, and is no empty directory",
+                path = quoted(path)
+            ),
             AskError::Directory { path, reason } => {
-                write!(f, "cannot use the directory {path:?}: {reason}")
+                write!(
+                    f,
+                    "cannot use the directory {path}: {reason}",
+                    path = quoted(path)
+                )
             }
             AskError::Extract(error) => error.fmt(f),
             AskError::Output(reason) => write!(f, "cannot write to standard output: {reason}"),

@@ -151,3 +151,20 @@ pub(crate) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     }
     Ok(())
 }
+
+/// Reads a file to its end, but no more than `limit` bytes. The size that it is said to have does not matter: files of the
+/// kernel say 0.
+pub(crate) fn read_all(file: &OwnedFd, limit: usize) -> Result<Vec<u8>, Errno> {
+    let mut content = Vec::new();
+    let mut piece = [0; 4096];
+    while content.len() < limit {
+        match rustix::io::read(file, &mut piece) {
+            Ok(0) => break,
+            Ok(read) => content.extend_from_slice(piece.get(..read).unwrap_or_default()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(limit);
+    Ok(content)
+}

@@ -3,14 +3,13 @@
 //! A package is opened once, and everything is read through that one handle: whoever replaces the file while it starts
 //! changes nothing.
 
+use crate::report::quoted;
 use core::ffi::CStr;
 use core::fmt;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use psp_format::diagnose::diagnose;
@@ -21,6 +20,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::env_vars;
+use crate::extract::{ExtractError, read_exact};
 use crate::plan::variable;
 use crate::sys::{self, Process};
 
@@ -60,7 +60,7 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
         /// The reason.
-        reason: io::Error,
+        reason: ExtractError,
     },
     /// It is no package that can be started.
     Format {
@@ -162,7 +162,7 @@ impl PackageFile {
     fn read(&self, range: Range) -> Result<Vec<u8>, SourceError> {
         // Both ranges that are ever read are bounded by the format, and lie in the file.
         let mut bytes = vec![0; usize::try_from(range.len()).unwrap_or(0)];
-        match self.file.read_exact_at(&mut bytes, range.start()) {
+        match read_exact(&self.file, &mut bytes, range.start()) {
             Ok(()) => Ok(bytes),
             Err(reason) => Err(SourceError::Read {
                 path: self.path().to_owned(),
@@ -263,15 +263,21 @@ impl fmt::Display for SourceError {
         match self {
             SourceError::NotFound => f.write_str("the running package cannot find its own file"),
             SourceError::Open { path, reason } => {
-                write!(f, "cannot open {path:?}: {reason}")
+                write!(f, "cannot open {path}: {reason}", path = quoted(path))
             }
-            SourceError::NotAFile { path, kind } => write!(f, "{path:?} is {kind}"),
-            SourceError::Read { path, reason } => write!(f, "cannot read {path:?}: {reason}"),
+            SourceError::NotAFile { path, kind } => {
+                write!(f, "{path} is {kind}", path = quoted(path))
+            }
+            SourceError::Read { path, reason } => {
+                write!(f, "{path}: {reason}", path = quoted(path))
+            }
             // The running package needs no name: whoever started it knows it.
             SourceError::Format { path, reason } if path.as_os_str() == "/proc/self/exe" => {
                 write!(f, "{reason}")
             }
-            SourceError::Format { path, reason } => write!(f, "{path:?}: {reason}"),
+            SourceError::Format { path, reason } => {
+                write!(f, "{path}: {reason}", path = quoted(path))
+            }
         }
     }
 }

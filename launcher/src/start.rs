@@ -1,7 +1,9 @@
 //! The sequence of a start, shared by the stub and `flavor run`.
 
+use crate::at;
 use core::convert::Infallible;
 use core::fmt;
+use rustix::fs::CWD;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -27,7 +29,7 @@ use crate::sys::{self, Process};
 /// Filled when an image is built or a package is installed for everybody; looked at and never written by a start.
 pub const SYSTEM_STORE: &str = "/var/lib/flavor";
 /// Largest passwd file that is looked at, in bytes.
-const MAX_PASSWD: u64 = 1 << 20;
+const MAX_PASSWD: usize = 1 << 20;
 
 /// Why a package was not started.
 #[derive(Debug)]
@@ -222,10 +224,8 @@ fn add_fallbacks(candidates: &mut Vec<Candidate>, snapshot: &Snapshot<'_>) {
 }
 
 pub(crate) fn passwd() -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = std::fs::File::open("/etc/passwd").ok()?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_PASSWD), &mut text).ok()?;
-    Some(text)
+    let file = at::open_file(CWD, b"/etc/passwd").ok()?;
+    at::read_all(&file, MAX_PASSWD).ok()
 }
 
 /// A start whose decisions are made, as far as they can be before the files are there.

@@ -75,7 +75,15 @@ fn inventories_add_up() -> TestResult {
         assert_eq!(one.uid, rustix::process::geteuid().as_raw());
     }
     assert!((800_000..900_000).contains(&inventory.saved));
-    let parts = ["slots", "envs", "ready", "locks", "staging", "CACHEDIR.TAG"];
+    let parts = [
+        "slots",
+        "envs",
+        "ready",
+        "runs",
+        "locks",
+        "staging",
+        "CACHEDIR.TAG",
+    ];
     let on_disk: Result<Vec<u64>, _> = parts
         .iter()
         .map(|part| disk_usage(&place.root.join(part)))

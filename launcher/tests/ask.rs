@@ -267,7 +267,7 @@ fn extract_by_id_or_number_into_a_new_or_empty_directory() {
         (["app", "new"], "\"new\" is there"),
         (["app", "file"], "\"file\" is there"),
         (["app", "link"], "\"link\" is there"),
-        (["none\u{1b}", "x"], "no slot \"none\\x1b\""),
+        (["none\u{1b}", "x"], "no slot \"none\\u{1b}\""),
         (["2", "x"], "no slot \"2\""),
     ] {
         let args = [&["extract"], &args[..]].concat();
@@ -322,7 +322,7 @@ fn wrong_usage() {
     let path = place.path("p.psp");
     for (args, part) in [
         (&[][..], "no verb is named"),
-        (&["--help\u{1b}"], "no verb \"--help\\x1b\""),
+        (&["--help\u{1b}"], "no verb \"--help\\u{1b}\""),
         (&[""], "no verb \"\""),
         (&["info", "x"], "info takes other arguments"),
         (&["extract"], "extract takes other arguments"),

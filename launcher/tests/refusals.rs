@@ -234,7 +234,7 @@ fn relative_cache_directories() {
     for variable in ["FLAVOR_CACHE", "CACHE_DIRECTORY", "XDG_CACHE_HOME"] {
         let mut command = place.command(&path);
         let refused = output(command.env(variable, "here\u{1b}"));
-        let fact = format!("{variable} is not an absolute path: \"here\\x1b\"");
+        let fact = format!("{variable} is not an absolute path: \"here\\u{{1b}}\"");
         assert_refused(&refused, 125, &[&fact]);
     }
     assert!(!place.path("here\u{1b}").exists());

@@ -57,7 +57,7 @@ struct Metered<'a> {
 }
 
 impl ReadAt for Metered<'_> {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, rustix::io::Errno> {
         let read = self.bytes.read_at(buffer, offset)?;
         self.read.fetch_add(read, Ordering::Relaxed);
         Ok(read)

@@ -8,7 +8,9 @@ mod supervise;
 #[cfg(unix)]
 mod unix;
 
+use crate::report::quoted;
 use core::fmt;
+use psp_format::text::Quoted;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -116,35 +118,52 @@ impl std::error::Error for ExecError {}
 impl fmt::Display for ExecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExecError::Missing { program } => write!(f, "{program:?} does not exist"),
+            ExecError::Missing { program } => {
+                write!(f, "{program} does not exist", program = quoted(program))
+            }
             ExecError::Interpreter {
                 program,
                 interpreter: Some(interpreter),
             } => write!(
                 f,
-                "cannot execute {program:?}: its interpreter \"{}\" does not exist",
-                interpreter.escape_ascii()
+                "cannot execute {program}: its interpreter {} does not exist",
+                Quoted(interpreter),
+                program = quoted(program)
             ),
             ExecError::Interpreter { program, .. } => write!(
                 f,
-                "cannot execute {program:?}: the loader that it names does not exist"
+                "cannot execute {program}: the loader that it names does not exist",
+                program = quoted(program)
             ),
             ExecError::Refused { program, reason } => {
-                write!(f, "cannot execute {program:?}: {reason}")
+                write!(
+                    f,
+                    "cannot execute {program}: {reason}",
+                    program = quoted(program)
+                )
             }
             ExecError::Directory { path, reason } => {
-                write!(f, "cannot enter the directory {path:?}: {reason}")
+                write!(
+                    f,
+                    "cannot enter the directory {path}: {reason}",
+                    path = quoted(path)
+                )
             }
             ExecError::Failed {
                 program,
                 status: Status::Code(code),
-            } => write!(f, "the setup command {program:?} failed with status {code}"),
+            } => write!(
+                f,
+                "the setup command {program} failed with status {code}",
+                program = quoted(program)
+            ),
             ExecError::Failed {
                 program,
                 status: Status::Signal(signal),
             } => write!(
                 f,
-                "the setup command {program:?} was ended by signal {signal}"
+                "the setup command {program} was ended by signal {signal}",
+                program = quoted(program)
             ),
         }
     }

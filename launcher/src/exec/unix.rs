@@ -1,10 +1,10 @@
 //! Unix: `execve` in place, so that pid, signals, status, terminal and descriptors are the application's own.
 
+use crate::at;
 use core::convert::Infallible;
 use core::ffi::CStr;
+use rustix::fs::CWD;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -73,10 +73,8 @@ pub(super) fn explain(program: &CStr, reason: Errno) -> ExecError {
 
 /// What a script names in its first line (execve(2): at most 255 bytes).
 fn interpreter_of(path: &std::path::Path) -> Option<Vec<u8>> {
-    let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(255).read_to_end(&mut start))
-        .ok()?;
+    let file = at::open(CWD, path.as_os_str().as_bytes(), OFlags::RDONLY, 0).ok()?;
+    let start = at::read_all(&file, 255).ok()?;
     let line = start.strip_prefix(b"#!")?.trim_ascii_start();
     let end = line.iter().position(u8::is_ascii_whitespace);
     line.get(..end.unwrap_or(line.len())).map(<[u8]>::to_vec)

@@ -1,9 +1,8 @@
 //! Why a slot could not be extracted.
 
 use core::fmt;
-use std::io;
-
 use psp_format::ops::Operations;
+use psp_format::text::Shown;
 use rustix::io::Errno;
 
 /// Why a slot could not be read, checked or written. Paths are from the top of the directory that is extracted into.
@@ -29,11 +28,11 @@ pub enum ExtractError {
     Read {
         /// Offset in the file, in bytes.
         offset: u64,
-        /// Why.
-        error: io::Error,
+        /// Why; nothing where the file ends.
+        reason: Option<Errno>,
     },
     /// The decoded bytes of a `tar.gz` slot cannot be read.
-    Stream(io::Error),
+    Stream(String),
     /// A file, directory or link cannot be made.
     Write {
         /// What was being done.
@@ -109,21 +108,27 @@ impl fmt::Display for ExtractError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExtractError::Format(error) => error.fmt(f),
-            ExtractError::NoSlot { id } => write!(f, "no slot {}", id.escape_debug()),
+            ExtractError::NoSlot { id } => write!(f, "no slot {}", Shown(id.as_bytes())),
             ExtractError::Unsupported { slot, operations } => write!(
                 f,
                 "slot {}: {operations} is not decoded by the launcher",
-                slot.escape_debug()
+                Shown(slot.as_bytes())
             ),
-            ExtractError::Read { offset, error } => {
-                write!(f, "cannot read the package at offset {offset}: {error}")
+            ExtractError::Read {
+                offset,
+                reason: Some(errno),
+            } => write!(f, "cannot read the package at offset {offset}: {errno}"),
+            ExtractError::Read { offset, .. } => {
+                write!(f, "the package ends at offset {offset}")
             }
-            ExtractError::Stream(error) => write!(f, "cannot decode the slot: {error}"),
+            ExtractError::Stream(detail) => {
+                write!(f, "cannot decode the slot: {}", Shown(detail.as_bytes()))
+            }
             ExtractError::Write { step, path, errno } => {
-                write!(f, "cannot {step} {}: {errno}", path.escape_ascii())
+                write!(f, "cannot {step} {}: {errno}", Shown(path))
             }
             ExtractError::Exists { path } => {
-                write!(f, "{} is there already", path.escape_ascii())
+                write!(f, "{} is there already", Shown(path))
             }
             ExtractError::NoMemory => f.write_str("no memory for a decoder"),
         }

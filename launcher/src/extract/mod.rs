@@ -192,7 +192,7 @@ pub(crate) fn walk_stream(
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(ExtractError::Stream(error)),
+            Err(error) => return Err(ExtractError::Stream(error.to_string())),
         };
         left = left
             .checked_sub(widen(read))

@@ -1,7 +1,6 @@
 //! Positioned reading: what extraction needs of a package file.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use psp_format::digest::{Digest, Hasher};
 use psp_format::range::{Range, widen};
@@ -15,32 +14,36 @@ const HASH_BUFFER: usize = 512 << 10;
 /// Something that can be read at any offset, by several threads at once.
 pub trait ReadAt: Sync {
     /// Reads some bytes at `offset` and returns how many; 0 only at the end or for an empty buffer.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    ///
+    /// # Errors
+    ///
+    /// The kernel's reason.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno>;
 }
 
 impl ReadAt for std::fs::File {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        pread(self, buffer, offset)
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        pread(self.as_fd(), buffer, offset)
     }
 }
 
 impl ReadAt for OwnedFd {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        pread(self, buffer, offset)
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        pread(self.as_fd(), buffer, offset)
     }
 }
 
-fn pread(file: impl AsFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+fn pread(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
     loop {
-        match rustix::io::pread(&file, &mut *buffer, offset) {
+        match rustix::io::pread(file, &mut *buffer, offset) {
             Err(Errno::INTR) => {}
-            other => return Ok(other?),
+            other => return other,
         }
     }
 }
 
 impl ReadAt for &[u8] {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
         let rest = usize::try_from(offset)
             .ok()
             .and_then(|at| self.get(at..))
@@ -64,10 +67,10 @@ pub(crate) fn read_exact(
     let (mut rest, mut at) = (buffer, offset);
     while !rest.is_empty() {
         let read = source.read_at(rest, at);
-        let read = read.map_err(|error| ExtractError::Read { offset: at, error })?;
+        let failed = |reason| ExtractError::Read { offset: at, reason };
+        let read = read.map_err(|errno| failed(Some(errno)))?;
         if read == 0 {
-            let error = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(ExtractError::Read { offset: at, error });
+            return Err(failed(None));
         }
         rest = rest.split_at_mut_checked(read).map_or(&mut [], |(_, r)| r);
         at = at.saturating_add(widen(read));

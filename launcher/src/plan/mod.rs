@@ -11,6 +11,7 @@ mod placeholders;
 
 use core::ffi::CStr;
 use core::fmt;
+use psp_format::text::Quoted;
 use std::borrow::Cow;
 use std::ffi::CString;
 
@@ -205,20 +206,18 @@ impl fmt::Display for PlanError {
         match self {
             PlanError::UnknownCommand { name, known } if known.is_empty() => write!(
                 f,
-                "the package has no command \"{}\", only the default one",
-                name.escape_ascii()
+                "the package has no command {}, only the default one",
+                Quoted(name)
             ),
             PlanError::UnknownCommand { name, known } => write!(
                 f,
-                "the package has no command \"{}\"; it has {}",
-                name.escape_ascii(),
+                "the package has no command {}; it has {}",
+                Quoted(name),
                 known.join(", ")
             ),
-            PlanError::Relative { variable, value } => write!(
-                f,
-                "{variable} is not an absolute path: \"{}\"",
-                value.escape_ascii()
-            ),
+            PlanError::Relative { variable, value } => {
+                write!(f, "{variable} is not an absolute path: {}", Quoted(value))
+            }
             PlanError::Nul => f.write_str("a NUL byte in an argument or variable"),
         }
     }

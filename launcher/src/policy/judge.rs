@@ -10,6 +10,7 @@ use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
 use psp_format::instant;
 use psp_format::signature::PublicKey;
+use psp_format::text::Quoted;
 
 use super::host::{Check, HostPolicy, Level, read};
 use super::{Refusal, check_age, seen, version};
@@ -396,9 +397,9 @@ impl fmt::Display for HostRefusal {
             HostRefusal::Config(ConfigError::Fault(fault)) => fault.fmt(f),
             HostRefusal::Config(ConfigError::Relative(relative)) => write!(
                 f,
-                "{} is not an absolute path: \"{}\"",
+                "{} is not an absolute path: {}",
                 relative.variable,
-                relative.value.escape_ascii()
+                Quoted(&relative.value)
             ),
             HostRefusal::Revoked(signer) => {
                 write!(f, "the key of its signer {signer} is revoked on this host")

@@ -8,6 +8,7 @@ mod seen;
 pub mod version;
 
 use core::fmt;
+use psp_format::text::Shown;
 
 use psp_format::metadata::Metadata;
 
@@ -126,7 +127,7 @@ impl fmt::Display for Refusal {
             Refusal::Variable { name } => write!(
                 f,
                 "the package needs the environment variable {}",
-                name.escape_debug()
+                Shown(name.as_bytes())
             ),
             Refusal::Expired { days, allowed } => {
                 write!(f, "the package is {days} days old, the limit is {allowed}")

@@ -17,8 +17,9 @@
 //! The launcher does not wait for a dialog.
 
 use core::ffi::CStr;
+use rustix::stdio;
+use rustix::termios::isatty;
 use std::ffi::CString;
-use std::io::IsTerminal as _;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 
@@ -40,9 +41,9 @@ pub(super) fn is_due(vars: &[&CStr]) -> bool {
     if var(env_vars::DISPLAY).is_none() && var(env_vars::WAYLAND_DISPLAY).is_none() {
         return false;
     }
-    let terminal = std::io::stdin().is_terminal()
-        || std::io::stdout().is_terminal()
-        || std::io::stderr().is_terminal()
+    let terminal = isatty(stdio::stdin())
+        || isatty(stdio::stdout())
+        || isatty(stdio::stderr())
         || has_controlling_terminal();
     if terminal {
         return false;

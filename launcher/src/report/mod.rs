@@ -8,7 +8,9 @@ mod progress;
 
 use core::ffi::CStr;
 use core::fmt::Display;
-use std::io::Write as _;
+use psp_format::text::{self, Quoted};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 pub use self::progress::Progress;
 use crate::sys::{self, Sigpipe};
@@ -29,13 +31,18 @@ pub fn warning(fact: &dyn Display) {
     write(&["warning: ", &printable(&fact.to_string()), "\n"].concat());
 }
 
+/// A path as messages show it.
+pub(crate) fn quoted(path: &Path) -> Quoted<'_> {
+    Quoted(path.as_os_str().as_bytes())
+}
+
 /// `text` without anything that a terminal would obey.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // A line break is the launcher's own, where it lists something: names are escaped where they are put in.
         if c.is_control() && c != '\n' {
-            out.extend(c.escape_default());
+            text::push(c, &mut out);
         } else {
             out.push(c);
         }
@@ -45,7 +52,7 @@ fn printable(text: &str) -> String {
 
 /// One call, so that lines of several processes do not mix. Where nothing can be written, nobody is told.
 fn write(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
 }
 
 #[cfg(test)]

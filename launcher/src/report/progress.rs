@@ -4,7 +4,7 @@
 //! dialogs ([`super::dialog`]) finds a person without one, and `zenity` is there; nothing anywhere else.
 
 use core::ffi::CStr;
-use std::io::IsTerminal as _;
+use rustix::termios::isatty;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,7 @@ impl<'a> Progress<'a> {
     }
 
     fn decide(&self) -> View {
-        if std::io::stderr().is_terminal() {
+        if isatty(rustix::stdio::stderr()) {
             return View::Line;
         }
         if !dialog::is_due(self.vars) {

@@ -1,5 +1,6 @@
 //! Why the store cannot give a work environment.
 
+use crate::report::quoted;
 use core::fmt;
 use std::path::PathBuf;
 
@@ -146,7 +147,11 @@ impl fmt::Display for StoreError {
                 rejected.iter().try_for_each(|one| write!(f, "\n  {one}"))
             }
             StoreError::NoSpace { path, free, needed } => {
-                write!(f, "{path:?} has {free} bytes free, {needed} are needed")
+                write!(
+                    f,
+                    "{path} has {free} bytes free, {needed} are needed",
+                    path = quoted(path)
+                )
             }
             StoreError::Extract(error) => error.fmt(f),
             StoreError::System {
@@ -154,7 +159,11 @@ impl fmt::Display for StoreError {
                 name,
                 path,
                 errno,
-            } => write!(f, "cannot {step} {name} in {path:?}: {errno}"),
+            } => write!(
+                f,
+                "cannot {step} {name} in {path}: {errno}",
+                path = quoted(path)
+            ),
             StoreError::Setup => f.write_str("a setup command of the package failed"),
         }
     }
@@ -162,7 +171,13 @@ impl fmt::Display for StoreError {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} ({}): {}", self.path, self.origin, self.reason)
+        write!(
+            f,
+            "{} ({}): {}",
+            quoted(&self.path),
+            self.origin,
+            self.reason
+        )
     }
 }
 
@@ -171,9 +186,15 @@ impl fmt::Display for Reason {
         match self {
             Reason::Relative => f.write_str("not an absolute path"),
             Reason::NotADirectory => f.write_str("not a directory, or a symbolic link"),
-            Reason::Owner { path, uid } => write!(f, "{path:?} belongs to user {uid}"),
+            Reason::Owner { path, uid } => {
+                write!(f, "{path} belongs to user {uid}", path = quoted(path))
+            }
             Reason::Writable { path, mode } => {
-                write!(f, "others can write to {path:?} (mode {mode:04o})")
+                write!(
+                    f,
+                    "others can write to {path} (mode {mode:04o})",
+                    path = quoted(path)
+                )
             }
             Reason::NoExec => f.write_str("on a file system that is mounted noexec"),
             Reason::ReadOnly => f.write_str("on a file system that is mounted read-only"),

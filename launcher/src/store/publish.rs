@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
+use psp_format::text::Shown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -303,9 +304,7 @@ impl Publisher<'_> {
             Ok(written) => Ok(written.listing),
             // The path of an entry alone does not tell which disk is full.
             Err(ExtractError::Write { step, path, errno }) => {
-                Err(self
-                    .store
-                    .failed(step, &path.escape_ascii().to_string(), errno))
+                Err(self.store.failed(step, &Shown(&path).to_string(), errno))
             }
             Err(error) => Err(error.into()),
         }

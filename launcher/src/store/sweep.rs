@@ -10,8 +10,6 @@
 //! Killed at any instant, the store is as good as before: an environment without a record is looked at and put right
 //! by the next start, and what lies in the staging area is removed by it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,7 +33,7 @@ pub(crate) const UNUSED_DAYS: u64 = 30;
 /// Newest versions that are not old, however long they have not been used.
 pub(crate) const KEPT: usize = 2;
 /// Largest record, in bytes: a line for each of the 4096 slots that a package may have.
-const MAX_RECORD: u64 = 1 << 20;
+const MAX_RECORD: usize = 1 << 20;
 
 /// Reading that leaves no mark.
 #[cfg(target_os = "linux")]
@@ -407,10 +405,7 @@ pub(crate) fn read_record(ready: BorrowedFd<'_>, name: &str) -> Option<Record> {
     if kind != FileType::RegularFile {
         return None;
     }
-    let mut content = Vec::new();
-    let mut file = File::from(file).take(MAX_RECORD);
-    file.read_to_end(&mut content).ok()?;
-    Record::parse(&content)
+    Record::parse(&at::read_all(&file, MAX_RECORD).ok()?)
 }
 
 #[cfg(test)]

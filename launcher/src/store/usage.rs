@@ -10,8 +10,6 @@
 //!
 //! What is not seen: processes in other pid namespaces, and those of other users where the caller is not root.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -25,7 +23,7 @@ use crate::at;
 use crate::env_vars::FLAVOR_WORKENV;
 
 /// Largest file of a process that is looked at, in bytes. A longer one may name anything.
-const MAX_FILE: u64 = 32 << 20;
+const MAX_FILE: usize = 32 << 20;
 
 /// What processes use.
 #[derive(Debug, Default)]
@@ -187,9 +185,8 @@ impl Looker<'_> {
         let mut content = Vec::new();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         if let Ok(file) = at::open(process, name, flags, 0) {
-            let mut file = File::from(file).take(MAX_FILE);
-            let _ = file.read_to_end(&mut content);
-            self.usage.unknown |= file.limit() == 0;
+            content = at::read_all(&file, MAX_FILE).unwrap_or_default();
+            self.usage.unknown |= content.len() == MAX_FILE;
         }
         content
     }

@@ -39,6 +39,7 @@ pub struct Config {
 
 impl Config {
     /// The directory, or `None` where there is none.
+    #[inline(never)]
     pub(crate) fn find(path: &Path, owner: Owner) -> Result<Option<Config>, Errno> {
         match file::open(CWD, path.as_os_str().as_bytes(), DIRECTORY) {
             Ok(handle) => Ok(Some(Config {
@@ -57,6 +58,7 @@ impl Config {
     }
 
     /// The path of a file in it; of the directory itself for an empty name.
+    #[inline(never)]
     pub fn path(&self, name: &[u8]) -> PathBuf {
         match name {
             b"" => self.path.clone(),
@@ -69,6 +71,7 @@ impl Config {
     /// # Errors
     ///
     /// A [`Fault`] of the file, or of the directory: what others can replace is not believed.
+    #[inline(never)]
     pub fn read(&self, name: &[u8], max: usize) -> Result<Option<Vec<u8>>, Fault> {
         let text = file::read(self.handle.as_fd(), name, self.owner, max);
         match text.map_err(|problem| self.fault(name, problem))? {
@@ -118,6 +121,7 @@ impl Config {
             .map_err(|problem| self.fault(b"", problem))
     }
 
+    #[inline(never)]
     pub(super) fn fault(&self, name: &[u8], problem: Problem) -> Fault {
         let path = self.path(name);
         Fault { path, problem }

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use psp_format::succession::SuccessionFault;
+use psp_format::text::Shown;
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -69,6 +70,7 @@ pub struct Owner(pub Option<u32>);
 
 impl Owner {
     /// Refuses what somebody else could have written.
+    #[inline(never)]
     pub(super) fn check(self, stat: &Stat) -> Result<(), Problem> {
         let uid = stat.st_uid;
         let is_ours = uid == 0 || self.0 == Some(uid) || is_owner_of_root(uid);
@@ -97,6 +99,7 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<Own
 }
 
 /// The content of a file in a directory; `None` where there is none.
+#[inline(never)]
 pub(super) fn read(
     at: BorrowedFd<'_>,
     name: &[u8],
@@ -113,18 +116,10 @@ pub(super) fn read(
         return Err(Problem::NotAFile);
     }
     owner.check(&stat)?;
-    let mut text = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        match rustix::io::read(&file, &mut chunk) {
-            Ok(0) => return Ok(Some(text)),
-            Ok(read) => text.extend_from_slice(chunk.get(..read).unwrap_or_default()),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Problem::System(errno)),
-        }
-        if text.len() > max {
-            return Err(Problem::TooLarge);
-        }
+    let text = at::read_all(&file, max.saturating_add(1)).map_err(Problem::System)?;
+    match text.len() > max {
+        true => Err(Problem::TooLarge),
+        false => Ok(Some(text)),
     }
 }
 
@@ -143,8 +138,8 @@ impl Problem {
 }
 
 /// A path in printable characters.
-pub(crate) fn shown(path: &Path) -> impl fmt::Display + '_ {
-    path.as_os_str().as_bytes().escape_ascii()
+pub(crate) fn shown(path: &Path) -> Shown<'_> {
+    Shown(path.as_os_str().as_bytes())
 }
 
 impl Fault {

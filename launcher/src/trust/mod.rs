@@ -138,8 +138,8 @@ impl Trust {
             let standing = self.standing(signer, name, now);
             let is_better = match (standing, best.1) {
                 (_, Standing::Trusted { .. }) => false,
-                (Standing::Trusted { .. }, _) => true,
-                (standing, best) => best == Standing::Unknown && standing != best,
+                (Standing::Trusted { .. }, _) | (_, Standing::Unknown) => true,
+                _ => false,
             };
             if is_better {
                 best = (signer, standing);
@@ -163,7 +163,7 @@ impl Trust {
                 if matches!(found, Standing::Trusted { .. }) {
                     return found;
                 }
-                if best == Standing::Unknown {
+                if matches!(best, Standing::Unknown) {
                     best = found;
                 }
             }
