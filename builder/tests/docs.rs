@@ -1,5 +1,6 @@
 //! The reference in `docs/` is what the program says of itself. `FLAVOR_BLESS=1` writes it anew.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 #[test]
@@ -64,4 +65,40 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
         assert!(page.contains(".SH EXAMPLE\n.nf\nflavor"), "{name}");
     }
     Ok(())
+}
+
+/// Every variable with our prefix that stands in the programs is documented, and no other is.
+#[test]
+fn variables_that_exist_are_those_that_are_documented() -> std::io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut used = BTreeSet::new();
+    for sources in [root.join("src"), root.join("../launcher/src")] {
+        collect(&sources, &mut used)?;
+    }
+    let page = std::fs::read_to_string(root.join("docs/environment.md"))?;
+    let documented: BTreeSet<String> = variables(&page, '`').collect();
+    assert_eq!(used, documented);
+    Ok(())
+}
+
+/// Adds what stands between quotation marks in the sources below a directory.
+fn collect(directory: &Path, found: &mut BTreeSet<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if path.file_name().is_none_or(|name| name != "tests.rs") {
+            found.extend(variables(&std::fs::read_to_string(&path)?, '"'));
+        }
+    }
+    Ok(())
+}
+
+/// Names of variables between two of these marks.
+fn variables(text: &str, mark: char) -> impl Iterator<Item = String> {
+    let parts = text.split(mark).filter(|part| {
+        part.strip_prefix("FLAVOR_")
+            .is_some_and(|rest| rest.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'))
+    });
+    parts.map(str::to_owned)
 }

@@ -6,7 +6,7 @@
 
 use crate::report::quoted;
 use core::fmt;
-use psp_format::text::{self, Quoted};
+use psp_format::text::{self, Quoted, Shown};
 use rustix::termios::isatty;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -462,7 +462,7 @@ impl fmt::Display for AskError {
                 write!(f, "there is no verb {}", Quoted(verb))
             }
             AskError::Arguments(verb) => {
-                write!(f, "{} takes other arguments", Quoted(verb))
+                write!(f, "{} takes other arguments", Shown(verb))
             }
             AskError::NoSlot(slot) => {
                 write!(f, "the package has no slot {}", Quoted(slot))

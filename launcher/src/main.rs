@@ -11,6 +11,7 @@ use psp_launcher::{report, start};
 static MEMORY: Arena = Arena;
 
 psp_launcher::entry!(main_of_stub);
+psp_launcher::c_heap!();
 
 /// Starts the package; comes back with an exit code when that fails.
 fn main_of_stub(process: &Process) -> u8 {

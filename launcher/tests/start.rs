@@ -323,30 +323,3 @@ fn working_directory() {
     let mut command = place.command(&caller);
     assert_eq!(text(&output(command.current_dir("/"))), "/\n");
 }
-
-/// What a start costs when everything is ready. Asked of the small static launcher only: what a dynamic loader does
-/// before is none of the launcher's.
-#[test]
-fn a_warm_start_takes_few_system_calls() {
-    const MOST: usize = 25;
-    let strace = ["/usr/bin/strace", "/bin/strace"].map(std::path::Path::new);
-    let strace = strace.into_iter().find(|path| path.exists());
-    let (Some(_), Some(strace)) = (std::env::var_os("FLAVOR_TEST_STUB"), strace) else {
-        return;
-    };
-    let place = Place::default();
-    let package = place.script("p.psp", "");
-    place.run::<&str>(&package, &[]);
-    let log = place.path("log");
-    let args = [OsStr::new("-f"), OsStr::new("-o"), log.as_os_str()];
-    place.run(strace, &[&args[..], &[package.as_os_str()]].concat());
-    let log = must(std::fs::read_to_string(log));
-    // From the execution of the package to that of the application.
-    let mut calls = log.lines().skip(1);
-    let before: Vec<_> = calls
-        .by_ref()
-        .take_while(|line| !line.contains("execve("))
-        .collect();
-    assert!(calls.next().is_some(), "the application was not executed");
-    assert!(before.len() < MOST, "{}", before.join("\n"));
-}

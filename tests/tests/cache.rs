@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use psp_testkit::host;
 use psp_testkit::project::{Project, flavor, need, text};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -490,9 +491,7 @@ fn caches_of_others_are_refused() {
 #[test]
 fn the_system_store_serves_everybody() {
     need("unshare", "apt-get install util-linux");
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return;
-    }
+    host::need_root();
     let demo = Versions::new();
     let package = demo.pack("1", "echo \"$FLAVOR_WORKENV\"");
     fs::set_permissions(demo.project.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -2,17 +2,18 @@
 //!
 //! Such a start allocates some tens of kilobytes and is over. From the C library's allocator they would cost a dozen
 //! system calls, nearly half of all; here they cost none. What does not fit any more, as in a first start, comes from the
-//! C library.
+//! heap.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::alloc::System;
+
+use super::Heap;
 
 /// Enough for packages with some hundred slots. Pages that are not touched do not exist.
 const SIZE: usize = 128 << 10;
-/// Alignment of the space; what asks for more comes from the C library.
+/// Alignment of the space; what asks for more comes from the heap.
 const ALIGN: usize = 4096;
 
 #[repr(C, align(4096))]
@@ -32,13 +33,13 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 pub struct Arena;
 
 // SAFETY: `take` gives out ranges inside the space that are aligned as asked and overlap no other range that is in use;
-// everything else goes to the C library's allocator and back to it, told apart by address.
+// everything else goes to the heap and back to it, told apart by address.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match take(layout) {
             Some(place) => place,
             // SAFETY: the caller's promises are passed on.
-            None => unsafe { System.alloc(layout) },
+            None => unsafe { Heap.alloc(layout) },
         }
     }
 
@@ -51,7 +52,7 @@ unsafe impl GlobalAlloc for Arena {
                 place
             }
             // SAFETY: as above. Large blocks are zero without being touched.
-            None => unsafe { System.alloc_zeroed(layout) },
+            None => unsafe { Heap.alloc_zeroed(layout) },
         }
     }
 
@@ -60,15 +61,15 @@ unsafe impl GlobalAlloc for Arena {
             Some(start) => {
                 resize_last(start, layout.size(), 0);
             }
-            // SAFETY: not from the space, so from the C library.
-            None => unsafe { System.dealloc(place, layout) },
+            // SAFETY: not from the space, so from the heap.
+            None => unsafe { Heap.dealloc(place, layout) },
         }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let Some(start) = offset(place) else {
-            // SAFETY: not from the space, so from the C library.
-            return unsafe { System.realloc(place, layout, size) };
+            // SAFETY: not from the space, so from the heap.
+            return unsafe { Heap.realloc(place, layout, size) };
         };
         if resize_last(start, layout.size(), size) || size <= layout.size() {
             return place;

@@ -6,21 +6,20 @@
 
 use core::ffi::{CStr, c_int, c_long};
 use core::ptr;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::Pid;
 
-use super::{SIG_DFL, execve, last_error, pointers, signal};
+use super::spawn::begin;
+use super::{SIG_DFL, pointers, signal};
 
 unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
-    fn fork() -> c_int;
     fn getpid() -> c_int;
     fn getppid() -> c_int;
     fn getsid(pid: c_int) -> c_int;
     fn kill(pid: c_int, number: c_int) -> c_int;
-    fn pipe2(ends: *mut [c_int; 2], flags: c_int) -> c_int;
     fn prctl(option: c_int, ...) -> c_int;
     fn _exit(code: c_int) -> !;
 }
@@ -154,52 +153,25 @@ impl Signal {
 }
 
 /// Starts a program in a child that has this process's directory and streams, and what it had of signals. The child is
-/// killed when this process dies.
-///
-/// Returns when the program has begun, or the reason why it cannot be executed.
+/// killed when this process dies. Returns as [`begin`] does.
 pub fn start(
     program: &CStr,
     argv: &[impl AsRef<CStr>],
     envp: &[impl AsRef<CStr>],
     inherited: Inherited,
 ) -> Result<Pid, Errno> {
-    const CLOEXEC: c_int = 0o2_000_000;
-    let (argv, envp) = (pointers(argv), pointers(envp));
-    let mut ends = [0; 2];
-    // SAFETY: room for two numbers. They are new, so nobody else owns them.
-    let (reader, writer) = unsafe {
-        if pipe2(&raw mut ends, CLOEXEC) != 0 {
-            return Err(last_error());
-        }
-        let [reader, writer] = ends;
-        (OwnedFd::from_raw_fd(reader), OwnedFd::from_raw_fd(writer))
-    };
-    // SAFETY: there is one thread, so the child may do anything.
+    // SAFETY: only asks.
     let parent = unsafe { getpid() };
-    // SAFETY: as above.
-    let pid = match unsafe { fork() } {
-        0 => {
+    begin(
+        &[program.to_owned()],
+        &pointers(argv),
+        &pointers(envp),
+        &|| {
             die_with(parent);
             inherited.restore();
-            // SAFETY: three NUL-terminated strings or null-terminated vectors of such, which outlive the call.
-            unsafe { execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
-            let reason = last_error().raw_os_error();
-            let _ = rustix::io::write(&writer, &reason.to_ne_bytes());
-            exit(127)
-        }
-        pid => Pid::from_raw(pid).filter(|_| pid > 0),
-    };
-    let pid = pid.ok_or_else(last_error)?;
-    drop(writer);
-    // The end of the pipe closes when the program begins.
-    let mut reason = [0; 4];
-    match rustix::io::read(&reader, &mut reason) {
-        Ok(4) => {
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-            Err(Errno::from_raw_os_error(c_int::from_ne_bytes(reason)))
-        }
-        _ => Ok(pid),
-    }
+            Ok(())
+        },
+    )
 }
 
 /// In the child: has the kernel end it together with its parent, and ends it now when that is gone already.

@@ -7,18 +7,20 @@
 
 mod arena;
 pub mod child;
+mod heap;
 mod helper;
 pub(crate) mod memory;
+mod spawn;
 mod threads;
 
-use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
+use core::ffi::{CStr, c_char, c_int, c_ulong};
 use core::ptr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
 
 pub use arena::Arena;
+pub use heap::Heap;
 pub use helper::Helper;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+pub use spawn::{Output, run, spawn};
 pub use threads::share;
 
 // The C library that std links on every Linux target, for what neither std nor rustix offers in this form: std's `exec`
@@ -31,33 +33,7 @@ unsafe extern "C" {
     ) -> c_int;
     fn getauxval(kind: c_ulong) -> c_ulong;
     fn signal(number: c_int, handler: usize) -> usize;
-    fn posix_spawn_file_actions_init(actions: *mut FileActions) -> c_int;
-    fn posix_spawn_file_actions_destroy(actions: *mut FileActions) -> c_int;
-    fn posix_spawn_file_actions_addopen(
-        actions: *mut FileActions,
-        fd: c_int,
-        path: *const c_char,
-        flags: c_int,
-        mode: c_uint,
-    ) -> c_int;
-    fn posix_spawn_file_actions_adddup2(actions: *mut FileActions, fd: c_int, to: c_int) -> c_int;
-    fn posix_spawn_file_actions_addchdir_np(
-        actions: *mut FileActions,
-        path: *const c_char,
-    ) -> c_int;
-    fn posix_spawnp(
-        pid: *mut c_int,
-        program: *const c_char,
-        actions: *const FileActions,
-        attributes: *const c_void,
-        argv: *const *const c_char,
-        envp: *const *const c_char,
-    ) -> c_int;
 }
-
-/// `posix_spawn_file_actions_t`: 80 bytes in glibc and musl, with pointers in it.
-#[repr(C)]
-struct FileActions([u64; 16]);
 
 /// Defines the C `main` of the stub: `entry!(function)` with `fn(&Process) -> u8`, whose result is the exit code.
 ///
@@ -210,98 +186,6 @@ fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const c_char> {
     out.extend(strings.iter().map(|string| string.as_ref().as_ptr()));
     out.push(ptr::null());
     out
-}
-
-/// Where the standard output of a program goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// To standard error, which is the caller's.
-    Stderr,
-    /// To `/dev/null`, as does standard error.
-    Nowhere,
-}
-
-/// Starts a program beside this one; searched in `PATH` when its name has no slash. Its standard input is `input`, or
-/// else empty.
-pub fn spawn(
-    program: &CStr,
-    argv: &[impl AsRef<CStr>],
-    envp: &[impl AsRef<CStr>],
-    cwd: Option<&CStr>,
-    input: Option<&OwnedFd>,
-    output: Output,
-) -> Result<Pid, Errno> {
-    const RDONLY: c_int = 0;
-    const RDWR: c_int = 2;
-    let null = c"/dev/null".as_ptr();
-    let argv = pointers(argv);
-    let envp = pointers(envp);
-    let mut actions = FileActions([0; 16]);
-    let mut pid = 0;
-    // SAFETY: `actions` is initialised before it is used and destroyed once; the strings and vectors are terminated and
-    // outlive the calls; null attributes mean none.
-    let code = unsafe {
-        let actions = &raw mut actions;
-        let mut code = posix_spawn_file_actions_init(actions);
-        let mut then = |next: &dyn Fn() -> c_int| {
-            if code == 0 {
-                code = next();
-            }
-        };
-        then(&|| match input {
-            Some(input) => posix_spawn_file_actions_adddup2(actions, input.as_raw_fd(), 0),
-            None => posix_spawn_file_actions_addopen(actions, 0, null, RDONLY, 0),
-        });
-        if output == Output::Nowhere {
-            then(&|| posix_spawn_file_actions_addopen(actions, 2, null, RDWR, 0));
-        }
-        then(&|| posix_spawn_file_actions_adddup2(actions, 2, 1));
-        if let Some(cwd) = cwd {
-            then(&|| posix_spawn_file_actions_addchdir_np(actions, cwd.as_ptr()));
-        }
-        if code == 0 {
-            let attributes = ptr::null();
-            let (argv, envp) = (argv.as_ptr(), envp.as_ptr());
-            code = posix_spawnp(
-                &raw mut pid,
-                program.as_ptr(),
-                actions,
-                attributes,
-                argv,
-                envp,
-            );
-        }
-        posix_spawn_file_actions_destroy(actions);
-        code
-    };
-    match code {
-        0 => Pid::from_raw(pid).ok_or(Errno::INVAL),
-        code => Err(Errno::from_raw_os_error(code)),
-    }
-}
-
-/// [`spawn`]s a program and waits for its end.
-pub fn run(
-    program: &CStr,
-    argv: &[impl AsRef<CStr>],
-    envp: &[impl AsRef<CStr>],
-    cwd: Option<&CStr>,
-) -> Result<WaitStatus, Errno> {
-    // A caller that ignores SIGCHLD would leave no status to wait for. The program gets the default, too.
-    // SAFETY: no handler is installed; what is put back was there before.
-    let before = unsafe { signal(SIGCHLD, SIG_DFL) };
-    let status = spawn(program, argv, envp, cwd, None, Output::Stderr).and_then(|pid| {
-        loop {
-            match waitpid(Some(pid), WaitOptions::empty()) {
-                Ok(Some((_, status))) => return Ok(status),
-                Ok(None) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    });
-    // SAFETY: as above.
-    unsafe { signal(SIGCHLD, before) };
-    status
 }
 
 const SIGPIPE: c_int = 13;
