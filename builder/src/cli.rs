@@ -108,9 +108,21 @@ pub enum Verb {
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
-    /// Signs a package that was built with `pack --unsigned`
+    /// Signs a package that was built with `pack --unsigned`, or adds a signature to a signed one
     #[command(before_help = "Example:\n  flavor sign dist/app.psp --private-key release.key")]
     Sign(SignArgs),
+    /// Keys that this host trusts
+    #[command(
+        disable_help_subcommand = true,
+        before_help = "Example:\n  flavor trust add release.pub --name Acme --packages 'acme-*'"
+    )]
+    Trust(TrustArgs),
+    /// What this host lets start
+    #[command(
+        disable_help_subcommand = true,
+        before_help = "Example:\n  flavor policy check dist/app.psp"
+    )]
+    Policy(PolicyArgs),
     /// Prints a completion script for a shell
     #[command(
         before_help = "Example:\n  flavor completions bash > ~/.local/share/bash-completion/completions/flavor"
@@ -177,6 +189,9 @@ pub struct Trusting {
     /// Refuses a package whose signer is not trusted here
     #[arg(long)]
     pub require_trusted: bool,
+    /// Refuses a package that fewer than N different keys that are trusted here have signed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=17))]
+    pub threshold: Option<u8>,
 }
 
 /// `flavor verify`
@@ -300,13 +315,190 @@ pub struct KeygenArgs {
 /// `flavor sign`
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// The package, made with `pack --unsigned`
+    /// The package, made with `pack --unsigned`; with --add, one that is signed
     #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
     pub package: PathBuf,
     /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
     #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
     pub private_key: OsString,
+    /// Adds a signature to those that the package has
+    #[arg(long)]
+    pub add: bool,
     /// Where to write the signed package; without it, in place of PKG
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust`
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: TrustVerb,
+}
+
+/// The verbs of `flavor trust`.
+#[derive(Debug, Subcommand)]
+pub enum TrustVerb {
+    /// Trusts a key, for all packages or some
+    #[command(
+        before_help = "Example:\n  flavor trust add release.pub --name Acme --packages 'acme-*' --expires 2027-01-31"
+    )]
+    Add(TrustAddArgs),
+    /// Lists the keys in the stores, and those that are revoked
+    #[command(before_help = "Example:\n  flavor trust list")]
+    List(TrustListArgs),
+    /// Trusts a key no longer
+    #[command(before_help = "Example:\n  flavor trust remove Acme")]
+    Remove(TrustRemoveArgs),
+    /// Says whether the signer of a package is trusted here, and by which file
+    #[command(before_help = "Example:\n  flavor trust verify dist/app.psp")]
+    Verify(TrustVerifyArgs),
+    /// Lets nothing start any more that a key has signed
+    #[command(before_help = "Example:\n  flavor trust revoke stolen.pub --global")]
+    Revoke(TrustRevokeArgs),
+    /// Writes a statement, signed by an old key, that a new key continues it
+    #[command(
+        before_help = "Example:\n  flavor trust rotate --old release.key --new release-2.pub"
+    )]
+    Rotate(RotateArgs),
+}
+
+/// `flavor trust add`
+#[derive(Debug, Args)]
+pub struct TrustAddArgs {
+    /// The public key: an SPKI PEM file. Lines that limit it there hold, unless a flag says something else
+    #[arg(value_name = "KEY", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The name that messages call it by
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The packages that it is trusted for, with `*` and `?`, separated by commas; without it, all
+    #[arg(long, value_name = "GLOBS")]
+    pub packages: Option<String>,
+    /// The last day on which it is trusted, such as 2027-01-31, or an instant such as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "DATE")]
+    pub expires: Option<String>,
+    /// For everybody on this host, in /etc/flavor
+    #[arg(long)]
+    pub global: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust list`
+#[derive(Debug, Args)]
+pub struct TrustListArgs {
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust remove`
+#[derive(Debug, Args)]
+pub struct TrustRemoveArgs {
+    /// The key: its name, its fingerprint, or the first 8 digits of that or more
+    #[arg(value_name = "NAME|FINGERPRINT")]
+    pub key: String,
+    /// From the keys that count for everybody on this host
+    #[arg(long)]
+    pub global: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust verify`
+#[derive(Debug, Args)]
+pub struct TrustVerifyArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust revoke`
+#[derive(Debug, Args)]
+pub struct TrustRevokeArgs {
+    /// The key: its fingerprint, or the file of the public key
+    #[arg(value_name = "FINGERPRINT|KEY", value_hint = ValueHint::FilePath)]
+    pub key: OsString,
+    /// For everybody on this host, in /etc/flavor
+    #[arg(long)]
+    pub global: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor policy`
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: PolicyVerb,
+}
+
+/// The verbs of `flavor policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// Writes a policy that asks for nothing, and says what it can ask for
+    #[command(before_help = "Example:\n  flavor policy init --global")]
+    Init(PolicyInitArgs),
+    /// Shows what holds on this host, and which file says so
+    #[command(before_help = "Example:\n  flavor policy show")]
+    Show(PolicyShowArgs),
+    /// Says whether a package would start here, and why not
+    #[command(before_help = "Example:\n  flavor policy check dist/app.psp")]
+    Check(PolicyCheckArgs),
+}
+
+/// `flavor policy init`
+#[derive(Debug, Args)]
+pub struct PolicyInitArgs {
+    /// For everybody on this host, in /etc/flavor
+    #[arg(long)]
+    pub global: bool,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor policy show`
+#[derive(Debug, Args)]
+pub struct PolicyShowArgs {
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor policy check`
+#[derive(Debug, Args)]
+pub struct PolicyCheckArgs {
+    /// The package
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor trust rotate`
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The old private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
+    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    pub old: OsString,
+    /// The new public key, an SPKI PEM file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// Where to write the statement; without it, `NEW.succession` here. Nothing is overwritten
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// How to report.
@@ -343,7 +535,32 @@ impl Verb {
             Verb::Cache(args) => args.verb.json(),
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
+            Verb::Trust(args) => args.verb.reporting().json,
+            Verb::Policy(args) => args.verb.reporting().json,
             Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,
+        }
+    }
+}
+
+impl TrustVerb {
+    fn reporting(&self) -> Reporting {
+        match self {
+            TrustVerb::Add(args) => args.reporting,
+            TrustVerb::List(args) => args.reporting,
+            TrustVerb::Remove(args) => args.reporting,
+            TrustVerb::Verify(args) => args.reporting,
+            TrustVerb::Revoke(args) => args.reporting,
+            TrustVerb::Rotate(args) => args.reporting,
+        }
+    }
+}
+
+impl PolicyVerb {
+    fn reporting(&self) -> Reporting {
+        match self {
+            PolicyVerb::Init(args) => args.reporting,
+            PolicyVerb::Show(args) => args.reporting,
+            PolicyVerb::Check(args) => args.reporting,
         }
     }
 }

@@ -4,8 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use psp_format::digest::Digest;
+use psp_format::range::widen;
+use psp_format::signed_by::AddFault;
+use psp_format::succession::SuccessionFault;
 use psp_launcher::extract::ExtractError;
 use psp_launcher::plan::PlanError;
+use psp_launcher::policy::judge::HostRefusal;
 use psp_launcher::start::StartError;
 
 use crate::commands::CacheError;
@@ -14,7 +18,7 @@ use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
 use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
-use crate::printer::escape;
+use crate::printer::{count, escape};
 
 /// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +36,69 @@ pub enum Error {
         refusal: Refusal,
     },
     /// A package is valid, and its signer is not trusted here.
-    #[error("{}: its signer {signer} is not trusted here", shown(.path))]
+    #[error("{}: its signer {signer} is not trusted here{}", shown(.path), because(.reason.as_deref()))]
     NotTrusted {
         /// The package.
         path: PathBuf,
         /// Fingerprint of the signer.
         signer: Digest,
+        /// Why not, where the host knows it.
+        reason: Option<String>,
+    },
+    /// What this host says about packages does not let this be done.
+    #[error(transparent)]
+    Host(HostRefusal),
+    /// A key that should be trusted is trusted already.
+    #[error("the key {fingerprint} is trusted already, by {}", shown(.path))]
+    TrustedAlready {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        fingerprint: Digest,
+    },
+    /// A key that should be trusted is revoked.
+    #[error("the key {fingerprint} is revoked on this host")]
+    RevokedKey {
+        /// The key.
+        fingerprint: Digest,
+    },
+    /// A name or fingerprint means no key, or several.
+    #[error("{} means {found} of the keys in {}", escape(.wanted), shown(.store))]
+    WhichKey {
+        /// What was asked for.
+        wanted: String,
+        /// The store.
+        store: PathBuf,
+        /// How many keys it means.
+        found: usize,
+    },
+    /// A value for the file of a key cannot stand there.
+    #[error("\"{}\" is not {expected}", escape(.value))]
+    KeyValue {
+        /// The value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// There is no home directory to keep settings in.
+    #[error("there is no directory for this user's settings")]
+    NoConfigDir,
+    /// A package is valid, and too few of its signers are trusted here.
+    #[error(
+        "{}: {trusted} of its {} {} trusted here, {needed} asked for",
+        shown(.path),
+        count(widen(*signers), "signer", "signers"),
+        if *trusted == 1 { "is" } else { "are" }
+    )]
+    TooFewTrusted {
+        /// The package.
+        path: PathBuf,
+        /// Number of different trusted keys that signed.
+        trusted: usize,
+        /// Number of keys that signed.
+        signers: usize,
+        /// Number of trusted keys that were asked for.
+        needed: usize,
     },
     /// A package that should get a signature has one.
     #[error("{} is signed already, by {signer}", shown(.path))]
@@ -46,6 +107,22 @@ pub enum Error {
         path: PathBuf,
         /// Fingerprint of the signer.
         signer: Digest,
+    },
+    /// A package did not get one more signature.
+    #[error("{}: {signer}: {fault}", shown(.path))]
+    NotAdded {
+        /// The package.
+        path: PathBuf,
+        /// Fingerprint of the key.
+        signer: Digest,
+        /// Why.
+        fault: AddFault,
+    },
+    /// Two keys cannot stand in a statement of succession.
+    #[error("no statement: {fault}")]
+    NoSuccession {
+        /// Why.
+        fault: SuccessionFault,
     },
     /// A key cannot be used.
     #[error(transparent)]
@@ -126,6 +203,11 @@ pub enum Error {
     Random(getrandom::Error),
 }
 
+fn because(reason: Option<&str>) -> String {
+    let reason = reason.map(|reason| format!(": {}", escape(reason)));
+    reason.unwrap_or_default()
+}
+
 impl Error {
     /// One line that says what a person can do.
     pub fn help(&self) -> Option<String> {
@@ -137,10 +219,32 @@ impl Error {
             }
             Error::Refused { refusal, .. } => return refusal.help().map(str::to_owned),
             Error::NotTrusted { .. } => {
-                "if you know this signer, give their public key with --trusted-key".into()
+                "if you know this signer, give their public key with --trusted-key, or `flavor trust add` it".into()
+            }
+            Error::Host(refusal) => refusal.help().into(),
+            Error::TrustedAlready { .. } => {
+                "to change what it is trusted for, `flavor trust remove` it first".into()
+            }
+            Error::RevokedKey { .. } => {
+                "ask its owner for a new one; who is revoked stands in the files revoked-keys".into()
+            }
+            Error::WhichKey { .. } => {
+                "`flavor trust list` shows names and fingerprints; give the whole fingerprint".into()
+            }
+            Error::KeyValue { .. } => "`flavor trust add --help` shows an example".into(),
+            Error::NoConfigDir => "set HOME, or use --global as root".into(),
+            Error::TooFewTrusted { .. } => {
+                "if you know more of these signers, give their public keys with --trusted-key".into()
             }
             Error::AlreadySigned { .. } => {
-                "pack again with --unsigned to have it signed by another key".into()
+                "give --add to put another signature beside it, or pack again with --unsigned".into()
+            }
+            Error::NotAdded { fault: AddFault::Signed, .. } => {
+                "the package is as it was; give another key".into()
+            }
+            Error::NotAdded { .. } => "the package is as it was".into(),
+            Error::NoSuccession { .. } => {
+                "give the old private key and the public half of a new pair".into()
             }
             Error::Key(error) => error.help(),
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \

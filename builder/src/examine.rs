@@ -291,13 +291,18 @@ fn passed_gate(file: &PackageFile, package: &VerifiedPackage) -> Vec<Check> {
         metadata.profile,
         size(file.size())
     );
-    let signature = format!("Ed25519, key {}", package.signer().fingerprint());
     let layout = "index, slot table and padding are what the metadata implies";
-    vec![
-        Check::new("container", Status::Ok, container),
-        Check::new("signature", Status::Ok, signature),
-        Check::new("layout", Status::Ok, layout),
-    ]
+    let mut checks = vec![Check::new("container", Status::Ok, container)];
+    for (key, nth) in package.signers().zip(1..) {
+        let name = match nth {
+            1 => "signature".to_owned(),
+            nth => format!("signature {nth}"),
+        };
+        let detail = format!("Ed25519, key {}", key.fingerprint());
+        checks.push(Check::new(name, Status::Ok, detail));
+    }
+    checks.push(Check::new("layout", Status::Ok, layout));
+    checks
 }
 
 /// The lines for a package that did not come through the gate: good before the fault, not checked behind it.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use psp_launcher::policy::judge::HostRefusal;
 
 use crate::cli::Cli;
 use crate::commands::{self, Answer, CacheError, Done};
@@ -41,7 +42,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, not signed, signed already; in the cache: not there, in use, differs",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already; in the cache: not there, in use, differs",
     ),
     (
         Code::Usage,
@@ -148,21 +149,32 @@ fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
 /// The code for an error.
 pub fn of(error: &Error) -> Code {
     match error {
-        Error::Refused { .. } | Error::NotTrusted { .. } | Error::AlreadySigned { .. } => Code::No,
+        Error::Refused { .. }
+        | Error::NotTrusted { .. }
+        | Error::TooFewTrusted { .. }
+        | Error::NotAdded { .. }
+        | Error::AlreadySigned { .. }
+        | Error::RevokedKey { .. } => Code::No,
+        Error::Host(HostRefusal::Config(_)) => Code::Environment,
+        Error::Host(_) => Code::No,
         Error::NoSigningKey
         | Error::SigningProgram
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
         | Error::NoCommands { .. }
-        | Error::BadKeyName { .. } => Code::Usage,
+        | Error::NoSuccession { .. }
+        | Error::BadKeyName { .. }
+        | Error::TrustedAlready { .. }
+        | Error::WhichKey { .. }
+        | Error::KeyValue { .. } => Code::Usage,
         Error::Key(error) => match error {
             KeyError::Read { .. } => Code::Environment,
             KeyError::NotRegular { .. }
             | KeyError::TooLarge { .. }
             | KeyError::NoVariable { .. }
             | KeyError::Pem { .. }
-            | KeyError::Writable { .. } => Code::Usage,
+            | KeyError::Limits { .. } => Code::Usage,
         },
         Error::Manifest(error) => of_manifest(error),
         Error::Pack(error) => of_pack(error),
@@ -170,7 +182,8 @@ pub fn of(error: &Error) -> Code {
         | Error::Extract(_)
         | Error::Write { .. }
         | Error::Stdout(_)
-        | Error::Random(_) => Code::Environment,
+        | Error::Random(_)
+        | Error::NoConfigDir => Code::Environment,
         Error::Start(error) => match error.exit_code() {
             126 => Code::NotExecutable,
             127 => Code::NoCommand,

@@ -1,17 +1,24 @@
-//! Keys: the private one that signs, and the public ones that this host trusts.
+//! Keys: the private one that signs, and the public ones that are trusted, which are the host's
+//! ([`psp_launcher::trust`]) and those named on the command line.
 //!
 //! Files that hold keys are small regular files. They are opened without blocking, and at most [`MAX_KEY_FILE`] bytes of
 //! them are read, so that a FIFO, a device or a disk image in the wrong place is an error and not a hang.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use psp_format::keys::{self, Kind, PemFault};
+use psp_format::digest::Digest;
+use psp_format::instant;
+use psp_format::keys::{self, PemFault};
 use psp_format::range::widen;
 use psp_format::signature::{PrivateKey, PublicKey};
+use psp_launcher::policy::judge::Rules;
+use psp_launcher::store;
+use psp_launcher::trust::key_file::KeyFileFault;
+use psp_launcher::trust::{self, Key, KeyFile, Standing, Trust};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
@@ -20,13 +27,10 @@ use crate::printer::{Printer, escape};
 
 /// Most bytes of a file that holds a key. A PEM key has about 120.
 pub const MAX_KEY_FILE: u64 = 64 << 10;
-/// Where the administrator of this host keeps trusted keys.
-pub const SYSTEM_TRUST: &str = "/etc/flavor/trusted-keys";
 /// How `--private-key` names a variable.
 const ENV_PREFIX: &str = "env:";
-/// Permissions of others on a private key or a trust store.
+/// Permissions of others on a private key.
 const OTHERS_ACCESS: u32 = 0o077;
-const OTHERS_WRITE: u32 = 0o022;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +76,13 @@ pub enum KeyError {
         /// What was needed.
         needed: Half,
     },
-    /// A key of a trust store that somebody else could have put there.
-    #[error("{} can be changed by others (owner {uid}, mode {mode:04o})", shown(.path))]
-    Writable {
-        /// The file or directory.
+    /// The text is a key with a limit that cannot be told.
+    #[error("{} holds {fault}", shown(.path))]
+    Limits {
+        /// The file.
         path: PathBuf,
-        /// Its owner.
-        uid: u32,
-        /// Its permissions.
-        mode: u32,
+        /// What is wrong.
+        fault: KeyFileFault,
     },
 }
 
@@ -106,9 +108,8 @@ impl KeyError {
                 format!("set {} to the text of a PKCS#8 PEM file", escape(name))
             }
             KeyError::Pem { fault, needed, .. } => pem_help(*fault, *needed).into(),
-            KeyError::Writable { .. } => {
-                "give it to root or to yourself, and take write permission from everyone else"
-                    .into()
+            KeyError::Limits { .. } => {
+                "`flavor trust add KEY --packages GLOBS --expires DATE` writes these lines as they should be".into()
             }
         }
     }
@@ -116,16 +117,16 @@ impl KeyError {
 
 fn pem_help(fault: PemFault, needed: Half) -> &'static str {
     match (fault, needed) {
-        (PemFault::Label(Kind::Encrypted), _) => {
+        (PemFault::Label(keys::Kind::Encrypted), _) => {
             "decrypt it first (openssl pkey -in KEY -out PLAIN), or keep it in a secret store and use env:NAME"
         }
-        (PemFault::Label(Kind::Public), Half::Private) => {
+        (PemFault::Label(keys::Kind::Public), Half::Private) => {
             "give the private half of the pair, which `flavor keygen` writes to NAME.key"
         }
-        (PemFault::Label(Kind::Private), Half::Public) => {
+        (PemFault::Label(keys::Kind::Private), Half::Public) => {
             "give the public half of the pair, which `flavor keygen` writes to NAME.pub"
         }
-        (PemFault::Label(Kind::Certificate), Half::Public) => {
+        (PemFault::Label(keys::Kind::Certificate), Half::Public) => {
             "take the key out of the certificate (openssl x509 -in CERT -pubkey -noout), if it is an Ed25519 key"
         }
         (_, Half::Private) => {
@@ -166,153 +167,158 @@ pub fn private_key(name: &OsStr, printer: &Printer) -> Result<PrivateKey, KeyErr
     Ok(key)
 }
 
-/// A key whose signature is trusted here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedKey {
-    /// The key.
-    pub key: PublicKey,
-    /// The name that whoever put it there gave it.
-    pub name: Option<String>,
+/// The keys whose signatures are trusted: those that were named, and those of the host.
+#[derive(Debug, Default)]
+pub struct TrustStore {
+    trust: Trust,
 }
 
-/// The keys whose signatures are trusted here.
-#[derive(Debug, Clone, Default)]
-pub struct TrustStore {
-    keys: Vec<TrustedKey>,
+/// What is known of a signer of a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The name that whoever trusts it gave it.
+    pub name: Option<String>,
+    /// The file that says so.
+    pub file: Option<PathBuf>,
+    /// Fingerprint of the trusted key in that file, which may be one that the signer continues.
+    pub trusted_as: Option<Digest>,
+    /// Why it is not trusted; nothing when it is.
+    pub distrust: Option<Distrust>,
+}
+
+/// Why a signer is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nobody knows it.
+    Unknown,
+    /// It is known, and this is why it does not count.
+    Limited(String),
+    /// Its key is revoked: nothing starts that it has signed.
+    Revoked,
 }
 
 impl TrustStore {
-    /// The keys that were named on the command line, and those of the host's directories.
+    /// The keys that were named on the command line, and those of the host that count.
     ///
-    /// A key that was named must be good; one that lies in a directory and is not is left out with a warning.
+    /// A key that was named must be good; one that lies in a store and is not is left out with a warning.
     pub fn load(
         named: &[PathBuf],
-        directories: &[PathBuf],
+        rules: &Rules,
         printer: &Printer,
     ) -> Result<TrustStore, KeyError> {
-        let mut keys = Vec::new();
-        for path in named {
-            let (text, _) = read_key_file(path, OFlags::empty())?;
-            keys.push(trusted_key(&text, path)?);
+        let mut trust = rules.trust();
+        trust.keys.sort_by(|a, b| a.path.cmp(&b.path));
+        trust.continuations.sort_by(|a, b| a.path.cmp(&b.path));
+        trust.faults.sort_by(|a, b| a.path.cmp(&b.path));
+        printer.detail(&format!("{} trusted keys on this host", trust.keys.len()));
+        for fault in &trust.faults {
+            printer.warn(&format!("{fault}: it is not used"), Some(fault.help()));
         }
-        for directory in directories {
-            load_directory(directory, printer, &mut keys);
+        for path in named.iter().rev() {
+            let file = key_file(path)?;
+            let path = path.clone();
+            trust.keys.insert(0, Key { path, file });
         }
-        Ok(TrustStore { keys })
+        Ok(TrustStore { trust })
     }
 
-    /// The trusted key that signed, if any.
-    pub fn find(&self, signer: &PublicKey) -> Option<&TrustedKey> {
-        let same = |key: &&TrustedKey| key.key == *signer;
-        // The same key may lie there twice; the entry with a name says more.
-        let named = self.keys.iter().filter(|key| key.name.is_some()).find(same);
-        named.or_else(|| self.keys.iter().find(same))
+    /// What is known of one of the signers of the package `name`.
+    pub fn known(&self, signer: &PublicKey, name: &str) -> Known {
+        let known = |key: &Key| {
+            // The same key may lie there twice; the entry with a name says more.
+            let same = self.trust.keys.iter();
+            let mut names = same.filter(|other| other.file.key == key.file.key);
+            let other = || names.find_map(|other| other.file.name.clone());
+            Known {
+                name: key.file.name.clone().or_else(other),
+                file: Some(key.path.clone()),
+                ..Known::default()
+            }
+        };
+        let limited = |reason: String| Some(Distrust::Limited(reason));
+        match self.trust.standing(signer, name, store::now()) {
+            Standing::Trusted { key, .. } => Known {
+                trusted_as: Some(Digest::of(&key.file.key)),
+                ..known(key)
+            },
+            Standing::OutOfScope(key) => Known {
+                distrust: limited(format!(
+                    "its key is for packages named {} only",
+                    key.file.packages.join(", ")
+                )),
+                ..known(key)
+            },
+            Standing::Expired(key) => Known {
+                distrust: limited(format!(
+                    "its key counted until {} only",
+                    instant::to_text(key.file.expires.unwrap_or(0))
+                )),
+                ..known(key)
+            },
+            Standing::Revoked(key) if key == signer.fingerprint() => Known {
+                distrust: Some(Distrust::Revoked),
+                ..Known::default()
+            },
+            Standing::Revoked(key) => Known {
+                distrust: limited(format!("it continues {key}, which is revoked")),
+                ..Known::default()
+            },
+            Standing::Unknown => Known {
+                distrust: Some(Distrust::Unknown),
+                ..Known::default()
+            },
+        }
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.trust.keys.len()
     }
 
-    /// Whether there is no key at all.
+    /// Whether no key is trusted at all.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.trust.keys.is_empty()
     }
 }
 
-/// The host's directories of trusted keys, from the values of the three variables that name the second one.
-pub fn trust_directories(
-    flavor_config_dir: Option<OsString>,
-    xdg_config_home: Option<OsString>,
-    home: Option<OsString>,
-    printer: &Printer,
-) -> Vec<PathBuf> {
-    let value =
-        |value: Option<OsString>| value.filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = value(flavor_config_dir)
-        .or_else(|| value(xdg_config_home).map(|dir| dir.join("flavor")))
-        .or_else(|| value(home).map(|dir| dir.join(".config/flavor")));
-    let mut out = vec![PathBuf::from(SYSTEM_TRUST)];
-    match config {
-        // A relative directory would let the working directory decide who is trusted.
-        Some(dir) if dir.is_relative() => printer.warn(
-            &format!(
-                "the configuration directory {} is relative: it is not used",
-                shown(&dir)
-            ),
-            Some("set FLAVOR_CONFIG_DIR to an absolute path"),
-        ),
-        Some(dir) => out.push(dir.join("trusted-keys")),
-        None => {}
-    }
-    out
-}
-
-fn load_directory(directory: &Path, printer: &Printer, keys: &mut Vec<TrustedKey>) {
-    let warn =
-        |error: &KeyError| printer.warn(&format!("{error}: it is not used"), Some(&error.help()));
-    let failed = |path: &Path, source| KeyError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let data = match fs::metadata(directory) {
-        Ok(data) => data,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(error) => return warn(&failed(directory, error)),
-    };
-    if let Err(error) = check_owner(directory, &data) {
-        return warn(&error);
-    }
-    let mut paths: Vec<PathBuf> = match fs::read_dir(directory) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-        Err(error) => return warn(&failed(directory, error)),
-    };
-    paths.retain(|path| path.extension() == Some(OsStr::new("pub")));
-    paths.sort();
-    printer.detail(&format!(
-        "{}: {} trusted keys",
-        shown(directory),
-        paths.len()
-    ));
-    for path in paths {
-        let key = read_key_file(&path, OFlags::NOFOLLOW).and_then(|(text, data)| {
-            check_owner(&path, &data)?;
-            trusted_key(&text, &path)
-        });
-        match key {
-            Ok(key) => keys.push(key),
-            Err(error) => warn(&error),
-        }
-    }
-}
-
-/// A trust store is as good as the list of those who can write to it.
-fn check_owner(path: &Path, data: &fs::Metadata) -> Result<(), KeyError> {
-    let me = rustix::process::geteuid().as_raw();
-    if (data.uid() == 0 || data.uid() == me) && data.mode() & OTHERS_WRITE == 0 {
-        return Ok(());
-    }
-    Err(KeyError::Writable {
-        path: path.to_owned(),
-        uid: data.uid(),
-        mode: data.mode() & 0o7777,
+/// Reads a public key from a PEM file.
+pub fn public_key(path: &Path) -> Result<PublicKey, KeyError> {
+    let file = key_file(path)?;
+    PublicKey::from_bytes(&file.key).map_err(|fault| KeyError::Pem {
+        origin: shown(path),
+        fault: PemFault::Key(fault),
+        needed: Half::Public,
     })
 }
 
-fn trusted_key(text: &str, path: &Path) -> Result<TrustedKey, KeyError> {
-    let key = keys::public_key_from_pem(text).map_err(|fault| KeyError::Pem {
+/// Reads the file of a public key that somebody named.
+pub fn key_file(path: &Path) -> Result<KeyFile, KeyError> {
+    let (text, _) = read_key_file(path, OFlags::empty())?;
+    let pem = |fault| KeyError::Pem {
         origin: shown(path),
         fault,
         needed: Half::Public,
-    })?;
-    // Labels stand before the PEM block, as flavorpack writes them.
-    let head = text.split("-----BEGIN").next().unwrap_or_default();
-    let name = head
-        .lines()
-        .find_map(|line| line.strip_prefix("# Name:"))
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty());
-    Ok(TrustedKey { key, name })
+    };
+    match trust::key_file::read(text.as_bytes()) {
+        Ok(file) => match PublicKey::from_bytes(&file.key) {
+            Ok(_) => Ok(file),
+            Err(fault) => Err(pem(PemFault::Key(fault))),
+        },
+        // The reader of private keys knows more of what people have in files.
+        Err(fault @ (KeyFileFault::NoKey | KeyFileFault::NotEd25519)) => {
+            match keys::public_key_from_pem(&text) {
+                Err(fault) => Err(pem(fault)),
+                Ok(_) => Err(KeyError::Limits {
+                    path: path.to_owned(),
+                    fault,
+                }),
+            }
+        }
+        Err(fault) => Err(KeyError::Limits {
+            path: path.to_owned(),
+            fault,
+        }),
+    }
 }
 
 /// The text of a key file. It may be a private key, so it is wiped when dropped.
@@ -362,94 +368,46 @@ pub fn signer_text(name: Option<&str>, fingerprint: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
-
-    fn printer() -> Printer {
-        let global = crate::cli::Global {
-            quiet: true,
-            verbose: false,
-            color: crate::cli::Color::Never,
-        };
-        Printer::new(global, false)
-    }
-
-    fn pem(seed: &str) -> String {
-        let key = PrivateKey::from_text_seed(seed).public_key();
-        keys::public_key_to_pem(&key).unwrap_or_default()
-    }
-
-    #[test]
-    fn store_takes_good_keys_and_leaves_the_rest() {
-        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
-        let put = |name: &str, text: &str| {
-            fs::write(dir.path().join(name), text).unwrap_or_else(|e| panic!("{e}"));
-        };
-        put("a.pub", &pem("a"));
-        put("b.pub", &format!("# Name:  somebody \r\n{}", pem("b")));
-        put("b2.pub", &pem("b"));
-        put("c.txt", &pem("c"));
-        put("d.pub", "no key");
-        put("e.pub", &"x".repeat(70_000));
-        put("f.pub", &pem("f"));
-        let _ = std::os::unix::fs::symlink("c.txt", dir.path().join("g.pub"));
-        let _ = fs::create_dir(dir.path().join("h.pub"));
-        let open = fs::Permissions::from_mode(0o666);
-        fs::set_permissions(dir.path().join("f.pub"), open).unwrap_or_else(|e| panic!("{e}"));
-        let directories = [dir.path().to_owned(), "/nonexistent".into()];
-        let store = TrustStore::load(&[], &directories, &printer()).unwrap_or_default();
-        assert_eq!(store.len(), 3);
-        let name = |seed: &str| {
-            let key = PrivateKey::from_text_seed(seed).public_key();
-            store.find(&key).map(|key| key.name.clone())
-        };
-        assert_eq!(name("a"), Some(None));
-        assert_eq!(name("b"), Some(Some("somebody".into())));
-        assert_eq!(name("c"), None);
-        assert_eq!(name("f"), None);
-        let open = fs::Permissions::from_mode(0o777);
-        fs::set_permissions(dir.path(), open).unwrap_or_else(|e| panic!("{e}"));
-        let store = TrustStore::load(&[], &directories, &printer()).unwrap_or_default();
-        assert!(store.is_empty());
-    }
 
     #[test]
     fn a_key_that_was_named_must_be_good() {
         let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
         let path = dir.path().join("k");
-        assert!(matches!(
-            TrustStore::load(std::slice::from_ref(&path), &[], &printer()),
-            Err(KeyError::Read { .. })
-        ));
-        let _ = fs::write(&path, "-----BEGIN PRIVATE KEY-----");
-        assert!(matches!(
-            TrustStore::load(&[path], &[], &printer()),
-            Err(KeyError::Pem {
-                fault: PemFault::Label(Kind::Private),
-                ..
-            })
-        ));
-    }
-
-    #[test]
-    fn directories() {
-        let dirs = |a: &str, b: &str, c: &str| {
-            let value = |text: &str| (text != "-").then(|| OsString::from(text));
-            let mut dirs = trust_directories(value(a), value(b), value(c), &printer());
-            dirs.remove(0);
-            dirs
+        assert!(matches!(key_file(&path), Err(KeyError::Read { .. })));
+        let key = PrivateKey::from_text_seed("a").public_key();
+        let pem = keys::public_key_to_pem(&key).unwrap_or_default();
+        let with = |text: &str| {
+            let _ = fs::write(&path, text);
+            key_file(&path)
         };
-        assert_eq!(dirs("/a", "/b", "/c"), [PathBuf::from("/a/trusted-keys")]);
-        assert_eq!(
-            dirs("", "/b", "/c"),
-            [PathBuf::from("/b/flavor/trusted-keys")]
+        assert!(with(&pem).is_ok_and(|file| file.key == *key.as_bytes()));
+        let private = with("-----BEGIN PRIVATE KEY-----");
+        let kind = PemFault::Label(keys::Kind::Private);
+        assert!(matches!(private, Err(KeyError::Pem { fault, .. }) if fault == kind));
+        let rsa = with("-----BEGIN RSA PUBLIC KEY-----");
+        let kind = PemFault::Label(keys::Kind::Rsa);
+        assert!(matches!(rsa, Err(KeyError::Pem { fault, .. }) if fault == kind));
+        let misspelt = with(&format!("# Package: a\n{pem}"));
+        assert!(matches!(misspelt, Err(KeyError::Limits { .. })));
+        // A point of small order, which anybody can sign for.
+        let document = [
+            &b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00\x01"[..],
+            &[0; 31],
+        ];
+        let document = psp_format::base64::encode(&document.concat());
+        let weak = with(&format!(
+            "-----BEGIN PUBLIC KEY-----\n{document}\n-----END PUBLIC KEY-----\n"
+        ));
+        assert!(
+            matches!(
+                weak,
+                Err(KeyError::Pem {
+                    fault: PemFault::Key(_),
+                    ..
+                })
+            ),
+            "{weak:?}"
         );
-        assert_eq!(
-            dirs("-", "-", "/c"),
-            [PathBuf::from("/c/.config/flavor/trusted-keys")]
-        );
-        assert_eq!(dirs("-", "-", "-"), Vec::<PathBuf>::new());
-        assert_eq!(dirs("a", "/b", "/c"), Vec::<PathBuf>::new());
     }
 }

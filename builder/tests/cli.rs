@@ -24,14 +24,22 @@ fn transcripts() -> Result<(), Box<dyn std::error::Error>> {
         .env("TEST_KEY", std::fs::read_to_string("test.key")?)
         .case(cases.join("*.trycmd"))
         .run();
-    // On a host that trusts somebody already.
-    trycmd::TestCases::new()
-        .env(
-            "FLAVOR_CONFIG_DIR",
-            dir.path().join("config").display().to_string(),
-        )
-        .env("NO_COLOR", "1")
-        .case(cases.join("trusted/*.trycmd"))
-        .run();
+    // On hosts that trust somebody already or have a policy, and on two whose settings are made in the transcript.
+    for (config, cases_in) in [
+        ("config", "trusted"),
+        ("config-trust", "trust"),
+        ("config-policy", "policy"),
+        ("config-strict", "policy-strict"),
+        ("config-broken", "policy-broken"),
+    ] {
+        trycmd::TestCases::new()
+            .env(
+                "FLAVOR_CONFIG_DIR",
+                dir.path().join(config).display().to_string(),
+            )
+            .env("NO_COLOR", "1")
+            .case(cases.join(cases_in).join("*.trycmd"))
+            .run();
+    }
     Ok(())
 }

@@ -7,11 +7,13 @@ use core::fmt;
 
 use crate::digest::Digest;
 use crate::layout::{
-    DESCRIPTOR_SIZE, FieldInfo, MAGIC_END, MAGIC_START, RawDescriptor, RawIndex, TRAILER_LEN,
+    DESCRIPTOR_SIZE, FieldInfo, MAGIC_END, MAGIC_START, RawDescriptor, RawIndex, SIGNED_BY_SIZE,
+    TRAILER_LEN,
 };
 use crate::locate::Found;
 use crate::member;
 use crate::range::{Range, widen};
+use crate::signed_by;
 
 /// Deepest nesting of the metadata that is taken apart; deeper values are shown whole.
 const MAX_DEPTH: usize = 16;
@@ -133,12 +135,36 @@ impl Listing {
         for field in fields {
             let end = field.offset.saturating_add(field.size);
             let value = bytes.get(field.offset..end).unwrap_or_default();
+            if field.name == "signed_by" {
+                self.signed_by(name, bytes, value);
+                continue;
+            }
             self.push(
                 widen(field.size),
                 format!("{name}.{}", field.name),
                 field_value(field.name, value),
             );
         }
+    }
+
+    /// The signed-by records that the index counts, and what lies behind them.
+    fn signed_by(&mut self, name: &str, index: &[u8], mut rest: &[u8]) {
+        let records = index.try_into().map(RawIndex::from_bytes);
+        let records = records
+            .ok()
+            .and_then(|index| signed_by::records(index).ok());
+        for (nth, record) in records.unwrap_or_default().iter().enumerate() {
+            let parts = [
+                ("public_key", &record.public_key[..]),
+                ("signature", &record.signature),
+            ];
+            for (part, value) in parts {
+                let name = format!("{name}.signed_by[{nth}].{part}");
+                self.push(widen(value.len()), name, plain(value));
+            }
+            rest = rest.get(SIGNED_BY_SIZE..).unwrap_or_default();
+        }
+        self.push(widen(rest.len()), format!("{name}.signed_by"), plain(rest));
     }
 
     /// The gzip member: its header, the text value by value, and its end.

@@ -6,8 +6,8 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::json;
 use crate::layout::{
-    DESCRIPTOR_LEN, FORMAT_VERSION, MAGIC_END, MAGIC_START, RawDescriptor, RawIndex, TRAILER_LEN,
-    TRAILER_SIZE,
+    DESCRIPTOR_LEN, FORMAT_VERSION, MAGIC_END, MAGIC_START, RawDescriptor, RawIndex, SignedBy,
+    TRAILER_LEN, TRAILER_SIZE,
 };
 use crate::member;
 use crate::metadata::{Metadata, Slot};
@@ -152,7 +152,7 @@ impl Head {
     /// The trailer with this key and signature; without them, of an unsigned package.
     pub fn trailer(&self, signer: Option<(&PublicKey, &[u8; 64])>) -> [u8; TRAILER_SIZE] {
         let mut index = self.index.clone();
-        finish_index(&mut index, signer);
+        finish_index(&mut index, signer, &[]);
         trailer(&index)
     }
 }
@@ -192,8 +192,12 @@ pub fn index(metadata: &Metadata, layout: &Layout, member_digest: &Digest) -> Ra
     }
 }
 
-/// Adds key, fingerprint, signature and checksum to an index.
-pub fn finish_index(index: &mut RawIndex, signer: Option<(&PublicKey, &[u8; 64])>) {
+/// Adds key, fingerprint, signature, the signatures beside it and the checksum to an index.
+pub fn finish_index(
+    index: &mut RawIndex,
+    signer: Option<(&PublicKey, &[u8; 64])>,
+    others: &[SignedBy],
+) {
     if let Some((key, signature)) = signer {
         index.public_key = *key.as_bytes();
         index.attestation_key_fp = key.fingerprint().hex();
@@ -203,6 +207,10 @@ pub fn finish_index(index: &mut RawIndex, signer: Option<(&PublicKey, &[u8; 64])
             .zip(signature)
             .for_each(|(place, byte)| *place = *byte);
     }
+    for (place, record) in index.signed_by.iter_mut().zip(others) {
+        place.clone_from(record);
+    }
+    index.signed_by_count = u32::try_from(others.len()).unwrap_or(u32::MAX).into();
     index.index_checksum = index.checksum().into();
 }
 

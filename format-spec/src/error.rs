@@ -6,6 +6,7 @@ use crate::text::Shown;
 use core::fmt;
 
 use crate::frames::FrameFault;
+use crate::limits::MAX_SIGNED_BY;
 use crate::path::PathFault;
 use crate::tar::TarFault;
 
@@ -124,6 +125,18 @@ pub enum Error {
         /// Offset in the field of the first such byte.
         at: u64,
     },
+    /// There are more signed-by records than there can be (M11).
+    SignedByCount {
+        /// How many the index records.
+        found: u32,
+    },
+    /// A signature beside the first one is refused (M12, M13).
+    SignedBy {
+        /// Position of the record, from 0.
+        record: usize,
+        /// Why.
+        fault: SignedByFault,
+    },
     /// The metadata is not the JSON document of section 3.1.
     Json {
         /// Line, from 1.
@@ -212,6 +225,20 @@ pub enum KeyFault {
     MixedOrder,
 }
 
+/// Why a signed-by record is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignedByFault {
+    /// Its key is the first signer's (M12).
+    FirstSigner,
+    /// Its key does not come behind the one of the record before (M12).
+    Order,
+    /// Its key may not be used (M13).
+    Key(KeyFault),
+    /// Its signature does not match the metadata (M13).
+    Signature,
+}
+
 impl Error {
     /// A value of the metadata that is outside its rule.
     pub fn value(path: impl Into<String>, problem: impl Into<String>) -> Error {
@@ -244,9 +271,12 @@ impl Error {
             | Error::Region { .. }
             | Error::Member { .. }
             | Error::MemberDigest => Layer::Container,
-            Error::Unsigned | Error::Key(_) | Error::Signature | Error::SignatureField { .. } => {
-                Layer::Signature
-            }
+            Error::Unsigned
+            | Error::Key(_)
+            | Error::Signature
+            | Error::SignatureField { .. }
+            | Error::SignedByCount { .. }
+            | Error::SignedBy { .. } => Layer::Signature,
             Error::Json { .. }
             | Error::NotCanonical { .. }
             | Error::Value { .. }
@@ -331,6 +361,12 @@ impl fmt::Display for Error {
             Error::SignatureField { at } => {
                 write!(f, "byte {at} of the signature field is not zero")
             }
+            Error::SignedByCount { found } => {
+                write!(f, "{found} signed-by records, there can be {MAX_SIGNED_BY}")
+            }
+            Error::SignedBy { record, fault } => {
+                write!(f, "signed-by record {record}: {fault}")
+            }
             Error::Json {
                 line,
                 column,
@@ -387,6 +423,17 @@ impl fmt::Display for Error {
                 "slot {}: {signed} bytes of content signed, {found} found",
                 Shown(slot.as_bytes())
             ),
+        }
+    }
+}
+
+impl fmt::Display for SignedByFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SignedByFault::FirstSigner => f.write_str("its key is the first signer's"),
+            SignedByFault::Order => f.write_str("its key does not come behind the one before"),
+            SignedByFault::Key(fault) => write!(f, "public key refused: {fault}"),
+            SignedByFault::Signature => f.write_str("the signature does not match the metadata"),
         }
     }
 }

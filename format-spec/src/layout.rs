@@ -9,6 +9,8 @@ use core::mem::{offset_of, size_of};
 pub use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
 
+use crate::limits::MAX_SIGNED_BY;
+
 /// First 4 bytes of the trailer.
 pub const MAGIC_START: [u8; 4] = [0xf0, 0x9f, 0x93, 0xa6];
 /// Last 4 bytes of the trailer, and of the file.
@@ -23,6 +25,8 @@ pub const TRAILER_LEN: u64 = 8200;
 pub const DESCRIPTOR_SIZE: usize = 64;
 /// [`DESCRIPTOR_SIZE`] as a file size.
 pub const DESCRIPTOR_LEN: u64 = 64;
+/// Size of a signed-by record in bytes.
+pub const SIGNED_BY_SIZE: usize = 96;
 /// Offset of `index_checksum`, which ends with the first eight bytes.
 const CHECKSUM_AT: usize = offset_of!(RawIndex, index_checksum);
 /// Modulus of Adler-32 (RFC 1950, 8.2).
@@ -111,6 +115,19 @@ record! {
     }
 }
 
+/// A signature beside the first one (SPEC.md 2.1).
+#[derive(Debug, Clone, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct SignedBy {
+    /// Raw Ed25519 public key.
+    pub public_key: [u8; 32],
+    /// Its signature over the metadata text.
+    pub signature: [u8; 64],
+}
+
+const _: () = assert!(offset_of!(SignedBy, signature) == 32);
+const _: () = assert!(size_of::<SignedBy>() == SIGNED_BY_SIZE);
+
 record! {
     /// The index (SPEC.md 2). Its strict values are computed in [`crate::encode`].
     RawIndex [8192] {
@@ -192,8 +209,14 @@ record! {
         1440 attestation_sbom_digest: [u8; 64],
         /// Hex SHA-256 of the policy, or zeros.
         1504 attestation_policy_hash: [u8; 64],
+        /// Number of signed-by records.
+        1568 signed_by_count: U32,
         /// Zero.
-        1568 reserved_1568: [u8; 6624],
+        1572 reserved_1572: U32,
+        /// Signed-by records, then zeros.
+        1576 signed_by: [SignedBy; MAX_SIGNED_BY],
+        /// Zero.
+        3112 reserved_3112: [u8; 5080],
     }
 }
 

@@ -24,6 +24,7 @@
 )]
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod base64;
 pub mod diagnose;
 pub mod digest;
 pub mod dump;
@@ -43,6 +44,8 @@ pub mod ops;
 pub mod path;
 pub mod range;
 pub mod signature;
+pub mod signed_by;
+pub mod succession;
 pub mod tar;
 pub mod text;
 pub mod verify;

@@ -10,6 +10,9 @@ pub const MAX_MEMBER: u64 = 1_048_576 + 17 * 5 + 18;
 /// Most slots (M33). Far above what a package needs; keeps the slot table at 256 KiB.
 pub const MAX_SLOTS: usize = 4096;
 
+/// Most signatures beside the first one (M11). Each is verified at every start, which takes about 0.13 ms.
+pub const MAX_SIGNED_BY: usize = 16;
+
 /// Longest name of a slot, command or package, in bytes.
 pub const MAX_NAME: usize = 64;
 

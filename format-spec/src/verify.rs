@@ -12,6 +12,7 @@ use crate::member;
 use crate::metadata::{Metadata, Slot};
 use crate::range::{Range, widen};
 use crate::signature::PublicKey;
+use crate::signed_by;
 
 /// A package whose signature, metadata, index and slot table are good. Launcher and slots are named by digests in it and are
 /// checked when they are used: [`VerifiedPackage::check_launcher`], [`VerifiedPackage::check_slot`].
@@ -21,6 +22,7 @@ pub struct VerifiedPackage {
     text: Vec<u8>,
     layout: Layout,
     signer: PublicKey,
+    others: Vec<PublicKey>,
 }
 
 /// A package that was written without a signature and is otherwise whole. It can be signed and nothing else.
@@ -54,9 +56,15 @@ impl VerifiedPackage {
         &self.layout
     }
 
-    /// The key that signed.
+    /// The key that signed first. Whoever holds the file can make another signer the first one, so nothing may hang on it:
+    /// ask whether any of [`VerifiedPackage::signers`] is trusted.
     pub fn signer(&self) -> &PublicKey {
         &self.signer
+    }
+
+    /// Every key that signed, all different: the first one, then those of the signed-by records.
+    pub fn signers(&self) -> impl Iterator<Item = &PublicKey> {
+        core::iter::once(&self.signer).chain(&self.others)
     }
 
     /// The slots with the places of their stored bytes, in table order.
@@ -93,15 +101,18 @@ pub fn verify(found: &Found<'_>) -> Result<VerifiedPackage, Error> {
     let fields = RawIndex::from_bytes(found.index);
     let text = text_of(found, fields)?;
     let (signer, signature) = check_signature(fields, &text)?;
+    let records = signed_by::records(fields)?;
+    let others = signed_by::check(records, &signer, &text)?;
     let metadata = Metadata::read(&text)?;
     let (layout, mut index) = check_layout(found, fields, &metadata, text.len())?;
-    encode::finish_index(&mut index, Some((&signer, &signature)));
+    encode::finish_index(&mut index, Some((&signer, &signature)), records);
     compare_index(found, &index)?;
     Ok(VerifiedPackage {
         metadata,
         text,
         layout,
         signer,
+        others,
     })
 }
 
@@ -114,7 +125,7 @@ pub fn verify_unsigned(found: &Found<'_>) -> Result<(Metadata, UnsignedPackage),
     let metadata = Metadata::read(&text)?;
     let (layout, index) = check_layout(found, fields, &metadata, text.len())?;
     let mut expected = index.clone();
-    encode::finish_index(&mut expected, None);
+    encode::finish_index(&mut expected, None, &[]);
     compare_index(found, &expected)?;
     Ok((
         metadata,
@@ -134,7 +145,7 @@ impl UnsignedPackage {
         signature: &[u8; 64],
     ) -> [u8; crate::layout::TRAILER_SIZE] {
         let mut index = self.index.clone();
-        encode::finish_index(&mut index, Some((signer, signature)));
+        encode::finish_index(&mut index, Some((signer, signature)), &[]);
         encode::trailer(&index)
     }
 }

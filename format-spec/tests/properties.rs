@@ -4,12 +4,14 @@
 
 mod small;
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use psp_format::frames::{SeekTable, write_seek_table};
+use psp_format::layout::{INDEX_SIZE, RawIndex, TRAILER_SIZE};
 use psp_format::ops::Operations;
+use psp_format::signature::PrivateKey;
 use psp_format::tar::{self, BLOCK, Entry, Header, Kind, Parser};
-use psp_format::{member, verify};
+use psp_format::{encode, limits, member, verify};
 
 /// Contents of file slots by their id.
 fn contents() -> impl Strategy<Value = std::collections::BTreeMap<String, Vec<u8>>> {
@@ -80,6 +82,36 @@ proptest! {
         prop_assert!(verify::verify_bytes(&bytes[..at]).is_err());
         let mut changed = bytes;
         changed[at] ^= mask;
+        prop_assert!(verify::verify_bytes(&changed).is_err());
+    }
+
+    #[test]
+    fn signers_come_back(keys in btree_set("[a-z]{1,8}", 0..=limits::MAX_SIGNED_BY)) {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let bytes = small::signed_by(&small::package().unwrap(), &keys);
+        let verified = verify::verify_bytes(&bytes).unwrap();
+        let names = |key: &str| *PrivateKey::from_text_seed(key).public_key().as_bytes();
+        let mut expected: Vec<[u8; 32]> = keys.iter().map(|key| names(key)).collect();
+        expected.sort_unstable();
+        expected.insert(0, names("golden"));
+        let found: Vec<[u8; 32]> = verified.signers().map(|key| *key.as_bytes()).collect();
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(verified.signer().as_bytes(), &names("golden"));
+    }
+
+    /// One byte changed among the records, whose checksum anybody can compute.
+    #[test]
+    fn no_byte_beside_the_first_signature_can_change(
+        count in 0..=limits::MAX_SIGNED_BY, at in 1568_usize..INDEX_SIZE, mask in 1_u8..,
+    ) {
+        let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+        let bytes = small::signed_by(&small::package().unwrap(), &keys[..count]);
+        let start = bytes.len() - TRAILER_SIZE;
+        let mut index: [u8; INDEX_SIZE] = bytes[start + 4..start + 4 + INDEX_SIZE].try_into().unwrap();
+        index[at] ^= mask;
+        let mut index = RawIndex::from_bytes(&index).clone();
+        index.index_checksum = index.checksum().into();
+        let changed = [&bytes[..start], &encode::trailer(&index)].concat();
         prop_assert!(verify::verify_bytes(&changed).is_err());
     }
 

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use psp_format::layout::{FieldInfo, RawDescriptor, RawIndex};
+use psp_format::layout::{FieldInfo, RawDescriptor, RawIndex, SIGNED_BY_SIZE};
 use psp_format::metadata::{Lifecycle, Purpose};
 use psp_format::ops::Operations;
-use psp_format::{limits, metadata};
+use psp_format::{limits, metadata, succession};
 
 const SPEC: &str = include_str!("../SPEC.md");
 
@@ -48,6 +48,19 @@ fn of_code(fields: &[FieldInfo]) -> Vec<(String, usize, usize)> {
 #[test]
 fn index_table_is_the_code() {
     assert_eq!(fields("\n## 2. Index\n"), of_code(RawIndex::FIELDS));
+}
+
+#[test]
+fn records_lie_where_the_index_table_says() {
+    let record = rows("\n### 2.1 Signed-by records\n");
+    let sizes: usize = record
+        .iter()
+        .filter_map(|row| row[1].parse::<usize>().ok())
+        .sum();
+    assert_eq!(sizes, SIGNED_BY_SIZE);
+    let all = cell("\n## 2. Index\n", "signed_by", 1);
+    let room = limits::MAX_SIGNED_BY * SIGNED_BY_SIZE;
+    assert_eq!(all, room.to_string());
 }
 
 #[test]
@@ -136,6 +149,11 @@ fn limits_are_the_code() {
         limits::MAX_FRAMES.to_string(),
         format!("at most {} MiB", (1_u64 << limits::MAX_WINDOW_LOG) >> 20),
         format!("at most {} bytes", limits::MAX_NAME),
+        format!("at most {} records", limits::MAX_SIGNED_BY),
+        format!(
+            "a text file of its own, {} bytes",
+            succession::STATEMENT_SIZE
+        ),
     ] {
         assert!(SPEC.contains(&number), "{number} is not in SPEC.md");
     }

@@ -15,8 +15,15 @@ pub const FLAVOR_DEV: &str = "FLAVOR_DEV";
 pub const CACHE_DIRECTORY: &str = "CACHE_DIRECTORY";
 /// Read: `flavor` below it is a candidate for the cache.
 pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
-/// Read: `.cache/flavor` below it is a candidate for the cache; the log of a graphical session lies there.
+/// Read: `.cache/flavor` below it is a candidate for the cache; the log of a graphical session lies there. Where the
+/// system has no policy, the user's is in `.config/flavor`.
 pub const HOME: &str = "HOME";
+/// Read where the system has no policy: the user's policy and trusted keys are in it.
+pub const FLAVOR_CONFIG_DIR: &str = "FLAVOR_CONFIG_DIR";
+/// Read where the system has no policy: the user's trusted keys.
+pub const FLAVOR_TRUSTED_KEYS_DIR: &str = "FLAVOR_TRUSTED_KEYS_DIR";
+/// Read where the system has no policy: the user's policy and trusted keys are in `flavor` below it.
+pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// Read where there is neither `/proc` nor a path from the kernel: where `argv[0]` is searched.
 pub const PATH: &str = "PATH";
 /// Read when a start without a terminal fails or takes its time: an X display for a window.
@@ -99,7 +106,22 @@ pub const TABLE: &[Variable] = &[
     line(
         HOME,
         Use::Read,
-        "the cache is `.cache/flavor` below it; messages that go to the log of a graphical session there are no reason against a window",
+        "the cache is `.cache/flavor` below it, this person's policy and trusted keys are in `.config/flavor`; messages that go to the log of a graphical session there are no reason against a window",
+    ),
+    line(
+        FLAVOR_CONFIG_DIR,
+        Use::Read,
+        "the directory with this person's policy and trusted keys; absolute. Without effect where the system has a policy, as are the next two",
+    ),
+    line(
+        XDG_CONFIG_HOME,
+        Use::Read,
+        "without the one above: they are in `flavor` below it",
+    ),
+    line(
+        FLAVOR_TRUSTED_KEYS_DIR,
+        Use::Read,
+        "the directory with this person's trusted keys, in place of `trusted-keys` in the one above",
     ),
     line(
         PATH,
@@ -165,6 +187,6 @@ mod tests {
             .map(|(name, _)| name);
         let table: Vec<_> = TABLE.iter().map(|variable| variable.name).collect();
         assert_eq!(constants.filter(|name| !table.contains(name)).count(), 0);
-        assert_eq!(table.len(), 20);
+        assert_eq!(table.len(), 23);
     }
 }

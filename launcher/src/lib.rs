@@ -4,7 +4,8 @@
 //! (`main.rs`, a page) and by `flavor run`:
 //!
 //! 1. [`source`] opens the running executable or a named package and reads what verification needs;
-//! 2. [`policy`] asks whether this host is one that the package's signed policy allows;
+//! 2. [`policy`] asks whether this host is one that the package's signed policy allows, and whether the host lets the
+//!    package start, with the keys that are in [`trust`];
 //! 3. [`plan`] decides, as a pure function, where to extract and what to execute;
 //! 4. [`extract`] turns slots into files;
 //! 5. [`exec`] replaces the process;
@@ -36,3 +37,4 @@ pub mod source;
 pub mod start;
 pub mod store;
 pub mod sys;
+pub mod trust;

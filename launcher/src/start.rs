@@ -17,8 +17,9 @@ use crate::exec::{self, ExecError};
 use crate::memory;
 use crate::plan::cache::{fallbacks, named};
 use crate::plan::{self, Choice, Places, PlanError, Snapshot};
+use crate::policy::judge::{self, HostFacts, HostRefusal};
 use crate::policy::{self, Facts, Refusal};
-use crate::report::Progress;
+use crate::report::{self, Progress};
 use crate::source::{PackageFile, SourceError, read_package};
 use crate::store::{
     self, BootId, Candidate, HookError, Hooks, Private, Store, StoreError, Workenv, find_ready,
@@ -40,6 +41,8 @@ pub enum StartError {
     Source(SourceError),
     /// Its policy refuses this host.
     Policy(Refusal),
+    /// This host does not let it start.
+    Host(HostRefusal),
     /// There is no plan.
     Plan(PlanError),
     /// There is no place for its files, or they cannot be put there.
@@ -93,6 +96,7 @@ pub fn run(
     choice: Choice<'_>,
 ) -> Result<Infallible, StartError> {
     check_policy(package, snapshot)?;
+    check_host(package, snapshot)?;
     // A wrong name is told before anything is unpacked for it.
     plan::check_choice(package, snapshot, choice).map_err(StartError::Plan)?;
     let start = Start {
@@ -136,7 +140,7 @@ pub fn run(
 
 /// Makes a package ready in a store, its setup commands included, without starting it.
 ///
-/// Its policy is about starts; it is asked here when something of the package runs.
+/// Its policy and the host's are about starts; they are asked here when something of the package runs.
 ///
 /// # Errors
 ///
@@ -149,6 +153,7 @@ pub fn warm(
 ) -> Result<Workenv, StartError> {
     if !package.metadata().setup.is_empty() {
         check_policy(package, snapshot)?;
+        check_host(package, snapshot)?;
     }
     let start = Start {
         package,
@@ -183,6 +188,19 @@ pub(crate) fn check_policy(
     policy::check(package.metadata(), &facts).map_err(StartError::Policy)
 }
 
+/// Asks whether this host lets the package start.
+fn check_host(package: &VerifiedPackage, snapshot: &Snapshot<'_>) -> Result<(), StartError> {
+    let facts = HostFacts {
+        uid: snapshot.uid,
+        now: store::now,
+        remember: true,
+    };
+    judge::check(package, &|name| snapshot.var(name), &facts, &|warning| {
+        report::warning(warning);
+    })
+    .map_err(StartError::Host)
+}
+
 /// The first usable candidate. Those that the environment does not name are looked for when those that it names fail.
 fn open_store(
     package: &VerifiedPackage,
@@ -205,7 +223,7 @@ fn add_fallbacks(candidates: &mut Vec<Candidate>, snapshot: &Snapshot<'_>) {
     }
 }
 
-fn passwd() -> Option<Vec<u8>> {
+pub(crate) fn passwd() -> Option<Vec<u8>> {
     let file = at::open_file(CWD, b"/etc/passwd").ok()?;
     at::read_all(&file, MAX_PASSWD).ok()
 }
@@ -364,6 +382,7 @@ impl StartError {
             }
             StartError::Source(error) => error.help(),
             StartError::Policy(refusal) => refusal.help(),
+            StartError::Host(refusal) => refusal.help(),
             StartError::Plan(error) => error.help(),
             StartError::Store(error) => error.help(),
             StartError::Exec(error) => error.help(),
@@ -388,6 +407,7 @@ impl fmt::Display for StartError {
             ),
             StartError::Source(error) => error.fmt(f),
             StartError::Policy(refusal) => refusal.fmt(f),
+            StartError::Host(refusal) => refusal.fmt(f),
             StartError::Plan(error) => error.fmt(f),
             StartError::Store(error) => error.fmt(f),
             StartError::Exec(error) => error.fmt(f),

@@ -219,7 +219,7 @@ fn policy() {
         let path = place.package("p.psp", "", |m| m.policy = Some(policy));
         place.run::<&str>(&path, &[])
     };
-    assert_refused(&refused(&|_| {}), 125, &["days old, it allows 1"]);
+    assert_refused(&refused(&|_| {}), 125, &["days old, the limit is 1"]);
     let variable = |p: &mut Policy| p.require_env = vec!["NOT_THERE".into()];
     assert_refused(&refused(&variable), 125, &["variable NOT_THERE"]);
     let platform = |p: &mut Policy| p.platforms = vec!["windows_arm64".into()];

@@ -47,6 +47,8 @@ FIELDS = {
     "attestation_key_fp": (1376, 64),
     "attestation_sbom_digest": (1440, 64),
     "attestation_policy_hash": (1504, 64),
+    "signed_by_count": (1568, 4),
+    "signed_by": (1576, 1536),
 }
 
 
@@ -69,6 +71,7 @@ def read(data):
     member = data[start : start + number(index, "metadata_size")]
     text = check_member(index, member)
     check_key(index, text)
+    check_records(index, text)
     metadata = parse(text)
     check_metadata(metadata)
     slots = check_layout(data, index, metadata, member)
@@ -150,6 +153,29 @@ def check_key(index, text):
         verify_signature(field(index, "public_key"), field(index, "signature")[:64], text)
     except SignatureError as error:
         raise Refused("signature", f"{error} (M22)") from error
+
+
+# --- signed-by records: M11-M13 ---
+
+
+def records_of(index):
+    """Key and signature of each record that is counted."""
+    count, area = number(index, "signed_by_count"), field(index, "signed_by")
+    require(count <= 16, "signature", "more than 16 signed-by records (M11)")
+    records = [area[start : start + 96] for start in range(0, 96 * count, 96)]
+    return [(record[:32], record[32:]) for record in records]
+
+
+def check_records(index, text):
+    records = records_of(index)
+    keys = [key for key, _ in records]
+    require(keys == sorted(set(keys)), "signature", "keys of signed-by records do not ascend (M12)")
+    require(field(index, "public_key") not in keys, "signature", "the first signer in a signed-by record (M12)")
+    for key, signature in records:
+        try:
+            verify_signature(key, signature, text)
+        except SignatureError as error:
+            raise Refused("signature", f"signed-by record: {error} (M13)") from error
 
 
 # --- metadata: M23-M26, M36 ---
@@ -436,7 +462,7 @@ def check_layout(data, index, metadata, member):
 
 
 def index_of(metadata, launcher, member, table, size, found):
-    """M10. Key and signature are taken from the index that was found: they have been verified."""
+    """M10. Keys and signatures are taken from the index that was found: they have been verified."""
     slots = metadata["slots"]
     key = field(found, "public_key")
     values = {
@@ -457,6 +483,8 @@ def index_of(metadata, launcher, member, table, size, found):
         "metadata_checksum": hashlib.sha256(member).digest(),
         "signature": field(found, "signature")[:64],
         "attestation_key_fp": hashlib.sha256(key).hexdigest().encode(),
+        "signed_by_count": number(found, "signed_by_count"),
+        "signed_by": b"".join(key + signature for key, signature in records_of(found)),
     }
     for slot in slots:
         if slot["lifecycle"] == "attestation":

@@ -29,6 +29,8 @@ pub fn flavor() -> Command {
         "FLAVOR_COMMAND",
         "SOURCE_DATE_EPOCH",
         "FLAVOR_CONFIG_DIR",
+        "FLAVOR_TRUSTED_KEYS_DIR",
+        "XDG_CONFIG_HOME",
     ] {
         command.env_remove(name);
     }

@@ -7,6 +7,7 @@
 use std::thread;
 
 use psp_format::verify::verify_bytes;
+use psp_testkit::keys::{OTHER, Secret};
 use psp_testkit::writer::frames::Frames;
 use psp_testkit::writer::index::repair_adler;
 use psp_testkit::writer::tar::{Entry, stream};
@@ -63,17 +64,35 @@ fn accepted(places: usize, change: impl Fn(usize) -> Vec<u8> + Sync) -> Vec<usiz
     })
 }
 
+/// The package with two signatures beside the first one.
+fn signed_by_two() -> Parts {
+    let mut signers = [OTHER, *b"psp-testkit: a third signer....."].map(Secret::from_seed);
+    signers.sort_by_key(Secret::public);
+    let [second, third] = signers;
+    package().signed_by(&[&|text| second.sign(text), &|text| third.sign(text)])
+}
+
 #[test]
-fn the_package_is_valid() {
+fn the_packages_are_valid() {
     verify_bytes(&package().bytes()).unwrap();
+    let three = verify_bytes(&signed_by_two().bytes()).unwrap();
+    assert_eq!(three.signers().count(), 3);
 }
 
 #[test]
 fn no_byte_can_change() {
-    let whole = package().bytes();
+    no_byte_of(&package().bytes());
+}
+
+#[test]
+fn no_byte_of_a_package_with_three_signatures_can_change() {
+    no_byte_of(&signed_by_two().bytes());
+}
+
+fn no_byte_of(whole: &[u8]) {
     for mask in [0x01, 0x80, 0xFF] {
         let places = accepted(whole.len(), |place| {
-            let mut bytes = whole.clone();
+            let mut bytes = whole.to_vec();
             bytes[place] ^= mask;
             bytes
         });
@@ -87,7 +106,15 @@ fn no_byte_can_change() {
 /// As above in the index, with its checksum computed anew: the checksum is not what keeps it whole.
 #[test]
 fn no_byte_of_the_index_can_change_with_its_checksum() {
-    let parts = package();
+    no_byte_of_the_index_of(&package());
+}
+
+#[test]
+fn no_byte_of_an_index_with_three_signatures_can_change_with_its_checksum() {
+    no_byte_of_the_index_of(&signed_by_two());
+}
+
+fn no_byte_of_the_index_of(parts: &Parts) {
     for mask in [0x01, 0x80, 0xFF] {
         let start = parts.bytes().len() - 4 - 8192;
         let whole = parts.bytes();

@@ -39,7 +39,7 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<Pair, Error> {
     // Looked at before either is written; `publish` looks again, in one step with the writing.
     for path in [&private_key, &public_key] {
         if path.symlink_metadata().is_ok() {
-            return Err(exists(path));
+            return Err(exists(path, NEVER_OVERWRITTEN));
         }
     }
     let key = new_key()?;
@@ -52,8 +52,8 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<Pair, Error> {
     // Both are complete files before either gets its name, so that a full disk leaves no half pair.
     let staged_private = stage(&args.out_dir, &private_key, private_pem.as_bytes(), 0o600)?;
     let staged_public = stage(&args.out_dir, &public_key, public_pem.as_bytes(), 0o644)?;
-    publish(staged_private, &private_key)?;
-    if let Err(error) = publish(staged_public, &public_key) {
+    publish(staged_private, &private_key, NEVER_OVERWRITTEN)?;
+    if let Err(error) = publish(staged_public, &public_key, NEVER_OVERWRITTEN) {
         // This file was made a moment ago, by this process: `publish` never replaces one.
         let _ = fs::remove_file(&private_key);
         return Err(error);
@@ -72,7 +72,12 @@ fn new_key() -> Result<PrivateKey, Error> {
 }
 
 /// Writes a file without a lasting name. Its mode is 0600 from the beginning.
-fn stage(dir: &Path, path: &Path, text: &[u8], mode: u32) -> Result<NamedTempFile, Error> {
+pub(super) fn stage(
+    dir: &Path,
+    path: &Path,
+    text: &[u8],
+    mode: u32,
+) -> Result<NamedTempFile, Error> {
     let failed = |source| write_error(path, source);
     let mut file = NamedTempFile::new_in(dir).map_err(failed)?;
     file.write_all(text).map_err(failed)?;
@@ -84,19 +89,19 @@ fn stage(dir: &Path, path: &Path, text: &[u8], mode: u32) -> Result<NamedTempFil
     Ok(file)
 }
 
-/// Gives a staged file its name, if nothing has it.
-fn publish(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+/// Gives a staged file its name, if nothing has it; otherwise `help` says what to do.
+pub(super) fn publish(file: NamedTempFile, path: &Path, help: &'static str) -> Result<(), Error> {
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path, help)),
         Err(error) => Err(write_error(path, error.error)),
     }
 }
 
-fn exists(path: &Path) -> Error {
+fn exists(path: &Path, help: &'static str) -> Error {
     Error::Exists {
         path: path.to_owned(),
-        help: NEVER_OVERWRITTEN,
+        help,
     }
 }
 

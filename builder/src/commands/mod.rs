@@ -10,18 +10,24 @@ mod keygen;
 mod link;
 mod man;
 mod pack;
+mod policy;
 mod run;
 mod sign;
+mod signers;
+mod trust;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use psp_format::VerifiedPackage;
+use psp_launcher::policy::judge::{HostRefusal, Rules};
+use psp_launcher::sys;
 
 use crate::cli::{Trusting, Verb};
 use crate::error::Error;
 use crate::examine;
-use crate::keyring::{TrustStore, trust_directories};
+use crate::keyring::TrustStore;
 use crate::package_file::PackageFile;
 use crate::printer::{Printer, Report};
 
@@ -58,6 +64,8 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Cache(args) => cache::cache(&args.verb, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
+        Verb::Trust(args) => trust::trust(&args.verb, printer),
+        Verb::Policy(args) => policy::policy(&args.verb, printer),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
     }
@@ -72,35 +80,56 @@ fn done(report: impl Report + 'static) -> Done {
 
 /// The keys that are trusted here: those named on the command line, and the host's own.
 fn trust_store(trusting: &Trusting, printer: &Printer) -> Result<TrustStore, Error> {
-    Ok(TrustStore::load(
-        &trusting.trusted_keys,
-        &host_trust(printer),
-        printer,
-    )?)
+    let rules = host_rules()?;
+    Ok(TrustStore::load(&trusting.trusted_keys, &rules, printer)?)
 }
 
-fn host_trust(printer: &Printer) -> Vec<PathBuf> {
-    use crate::env_vars::{FLAVOR_CONFIG_DIR, HOME, XDG_CONFIG_HOME};
-    let [config, xdg, home] = [FLAVOR_CONFIG_DIR, XDG_CONFIG_HOME, HOME].map(std::env::var_os);
-    trust_directories(config, xdg, home, printer)
+/// What this host says about packages.
+fn host_rules() -> Result<Rules, Error> {
+    use psp_launcher::env_vars as names;
+    let names = [
+        names::FLAVOR_CONFIG_DIR,
+        names::FLAVOR_TRUSTED_KEYS_DIR,
+        names::XDG_CONFIG_HOME,
+        names::HOME,
+    ];
+    let values = names.map(|name| (name, std::env::var_os(name)));
+    let var = |wanted: &str| {
+        let found = values.iter().find(|(name, _)| *name == wanted);
+        found.and_then(|(_, value)| value.as_ref().map(|value| value.as_bytes()))
+    };
+    Rules::read(&var, sys::effective_uid()).map_err(|error| Error::Host(HostRefusal::Config(error)))
 }
 
-/// Opens and verifies a package that is to be started or made ready. With `trust`, its signer has to be in it.
+/// Opens and verifies a package that is to be started or made ready. With `trust`, so many signers have to be in it.
 ///
 /// Every byte of the file is compared with what was signed, each time: that is what these verbs are for. What the slots
 /// decode to is checked when they are unpacked.
 fn verified_for_start(
     path: &Path,
-    trust: Option<&TrustStore>,
+    trust: Option<(&TrustStore, usize)>,
     printer: &Printer,
 ) -> Result<(PackageFile, VerifiedPackage), Error> {
     let file = PackageFile::open(path)?;
     let package = examine::require(&file, |_| true, |total| printer.meter("checking", total))?;
-    match trust {
-        Some(trust) if trust.find(package.signer()).is_none() => Err(Error::NotTrusted {
-            path: path.to_owned(),
+    let Some((trust, needed)) = trust else {
+        return Ok((file, package));
+    };
+    let signers = signers::of(&package, trust);
+    let trusted = signers::count_trusted(&signers);
+    let path = path.to_owned();
+    match (trusted < needed, signers.len(), needed) {
+        (false, _, _) => Ok((file, package)),
+        (true, 1, 1) => Err(Error::NotTrusted {
+            path,
             signer: package.signer().fingerprint(),
+            reason: signers.first().and_then(|signer| signer.reason.clone()),
         }),
-        _ => Ok((file, package)),
+        (true, signers, _) => Err(Error::TooFewTrusted {
+            path,
+            trusted,
+            signers,
+            needed,
+        }),
     }
 }

@@ -6,7 +6,7 @@ use psp_launcher::start::{self, StartError};
 use psp_launcher::sys::{self, Sigpipe};
 
 use super::caller::Caller;
-use super::{Done, trust_store, verified_for_start};
+use super::{Done, signers, trust_store, verified_for_start};
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::package_file::PackageFile;
@@ -41,6 +41,6 @@ fn start(args: &RunArgs, printer: &Printer) -> Error {
 
 fn verified(args: &RunArgs, printer: &Printer) -> Result<(PackageFile, VerifiedPackage), Error> {
     let trust = trust_store(&args.trusting, printer)?;
-    let required = args.trusting.require_trusted;
-    verified_for_start(&args.package, required.then_some(&trust), printer)
+    let needed = signers::needed(&args.trusting);
+    verified_for_start(&args.package, Some((&trust, needed)), printer)
 }

@@ -1,4 +1,5 @@
-//! `flavor sign`: a signature for a package that was built without one, on another machine perhaps.
+//! `flavor sign`: a signature for a package that was built without one, on another machine perhaps, or one more for a
+//! package that has some.
 //!
 //! What is signed is what was checked: the package is copied first, and the copy is checked, signed, verified and
 //! renamed into place.
@@ -8,10 +9,13 @@ use std::io::{self, Seek as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use psp_format::VerifiedPackage;
+use psp_format::encode;
 use psp_format::layout::{RawIndex, TRAILER_SIZE};
 use psp_format::metadata::Metadata;
 use psp_format::range::Range;
 use psp_format::signature::{PrivateKey, PublicKey};
+use psp_format::signed_by;
 use psp_format::verify::{self, UnsignedPackage};
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -29,12 +33,16 @@ pub(super) struct Signed {
     file: PathBuf,
     fingerprint: String,
     package_id: String,
+    signatures: usize,
 }
 
 pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> {
     let key = keyring::private_key(&args.private_key, printer)?;
     let original = PackageFile::open(&args.package)?;
     let output = args.output.as_deref().unwrap_or(&args.package);
+    if args.add {
+        return add(args, &key, &original, output, printer);
+    }
     // Refused before a large file is copied; the copy is looked at again.
     check_head(&original, &args.package)?;
 
@@ -60,7 +68,67 @@ pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> 
         file: output.to_owned(),
         fingerprint: package.signer().fingerprint().to_string(),
         package_id: package.package_id().to_string(),
+        signatures: package.signers().count(),
     })
+}
+
+/// Puts a signature beside those that a package has. The package is verified before, and again after.
+fn add(
+    args: &SignArgs,
+    key: &PrivateKey,
+    original: &PackageFile,
+    output: &Path,
+    printer: &Printer,
+) -> Result<Signed, Error> {
+    let failed = |source| Error::Write {
+        path: output.to_owned(),
+        source: plain(source),
+    };
+    // Refused before a large file is copied; the copy is looked at again.
+    let package = examine::open(original)?.map_err(|refusal| refused(&args.package, refusal))?;
+    trailer_with(original, &package, &args.package, key)?;
+
+    let copy = copy_beside(original, output).map_err(failed)?;
+    let file = PackageFile::open(copy.path())?;
+    let package = match examine::require(&file, |_| true, |n| printer.meter("checking", n)) {
+        Err(Error::Refused { refusal, .. }) => return Err(refused(&args.package, refusal)),
+        other => other?,
+    };
+    let trailer = trailer_with(&file, &package, &args.package, key)?;
+    let start = package.layout().trailer.start();
+    copy.as_file()
+        .write_all_at(&trailer, start)
+        .map_err(failed)?;
+    copy.as_file().sync_all().map_err(failed)?;
+    let package = examine::open(&file)?.map_err(|refusal| refused(&args.package, refusal))?;
+    copy.persist(output).map_err(|error| failed(error.error))?;
+    Ok(Signed {
+        file: output.to_owned(),
+        fingerprint: key.public_key().fingerprint().to_string(),
+        package_id: package.package_id().to_string(),
+        signatures: package.signers().count(),
+    })
+}
+
+/// The trailer of a verified package with the signature of one more key.
+fn trailer_with(
+    file: &PackageFile,
+    package: &VerifiedPackage,
+    named: &Path,
+    key: &PrivateKey,
+) -> Result<[u8; TRAILER_SIZE], Error> {
+    let parts = file.parts()?;
+    let found = parts
+        .found()
+        .map_err(|error| refused(named, error.into()))?;
+    let (signer, signature) = (key.public_key(), key.sign(package.text()));
+    let index = signed_by::add(RawIndex::from_bytes(found.index), &signer, &signature);
+    let index = index.map_err(|fault| Error::NotAdded {
+        path: named.to_owned(),
+        signer: signer.fingerprint(),
+        fault,
+    })?;
+    Ok(encode::trailer(&index))
 }
 
 /// A copy with the mode of the original, in the directory where it will be renamed.
@@ -144,7 +212,11 @@ fn refused(path: &Path, refusal: Refusal) -> Error {
 
 impl Report for Signed {
     fn text(&self) -> String {
-        format!("{} is signed by {}\n", shown(&self.file), self.fingerprint)
+        let (file, signer) = (shown(&self.file), &self.fingerprint);
+        match self.signatures {
+            1 => format!("{file} is signed by {signer}\n"),
+            n => format!("{file} is signed by {signer} too, one of {n} signatures\n"),
+        }
     }
 
     fn json(&self) -> serde_json::Result<String> {

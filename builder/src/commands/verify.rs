@@ -3,13 +3,14 @@
 use psp_format::range::widen;
 use serde::Serialize;
 
+use super::signers::{self, Signer};
 use super::{Answer, Done, trust_store};
 use crate::cli::VerifyArgs;
 use crate::error::Error;
 use crate::examine::{Check, Examination, Status, examine};
-use crate::keyring::{TrustStore, signer_text};
+use crate::keyring::TrustStore;
 use crate::package_file::PackageFile;
-use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count};
+use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count, escape};
 
 /// What `flavor verify` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -18,7 +19,12 @@ struct Verdict {
     /// `null` for a package that is not valid: nobody vouches for it.
     trusted: Option<bool>,
     level: Option<&'static str>,
+    /// The first of `signers`. Which one that is, says nothing.
     signer: Option<Signer>,
+    signers: Vec<Signer>,
+    /// How many trusted signers were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<u8>,
     checks: Vec<Check>,
     #[serde(skip)]
     sentence: String,
@@ -26,23 +32,19 @@ struct Verdict {
     help: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
-struct Signer {
-    fingerprint: String,
-    name: Option<String>,
-}
-
 pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error> {
     let trust = trust_store(&args.trusting, printer)?;
     let file = PackageFile::open(&args.package)?;
     let examination = examine(&file, |total| printer.meter("checking", total))?;
-    let verdict = judge(examination, &trust);
-    let answer = match (
-        verdict.valid,
-        verdict.trusted,
-        args.trusting.require_trusted,
-    ) {
-        (true, Some(true), _) | (true, _, false) => Answer::Yes,
+    let needed = signers::needed(&args.trusting);
+    let mut verdict = judge(examination, &trust, needed);
+    verdict.threshold = args.trusting.threshold;
+    let is_revoked = verdict.signers.iter().any(|signer| signer.revoked);
+    let answer = match (verdict.valid, verdict.trusted) {
+        // Whatever is asked for: what a revoked key has signed does not start here.
+        _ if is_revoked => Answer::No,
+        (true, Some(true)) => Answer::Yes,
+        (true, _) if needed == 0 => Answer::Yes,
         _ => Answer::No,
     };
     Ok(Done {
@@ -52,66 +54,109 @@ pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error
 }
 
 /// Adds the question of trust, which is asked about valid packages only.
-fn judge(examination: Examination, trust: &TrustStore) -> Verdict {
+fn judge(examination: Examination, trust: &TrustStore, needed: usize) -> Verdict {
     let Examination {
         mut checks,
         refusal,
         package,
     } = examination;
-    let signer = package.as_ref().map(|package| {
-        let known = trust.find(package.signer());
-        Signer {
-            fingerprint: package.signer().fingerprint().to_string(),
-            name: known.and_then(|known| known.name.clone()),
-        }
-    });
-    let known = package.is_some_and(|package| trust.find(package.signer()).is_some());
-    let (sentence, trusted) = match (&refusal, &signer) {
-        (None, Some(signer)) if known => (format!("valid, signed by {}", signer.text()), true),
-        (None, Some(signer)) => {
-            let fingerprint = &signer.fingerprint;
-            let sentence = format!("valid, but its signer {fingerprint} is not trusted here");
-            (sentence, false)
-        }
-        (Some(refusal), _) => (format!("NOT VALID: {refusal}"), false),
-        (None, None) => ("NOT VALID: not examined".to_owned(), false),
+    let mut signers = match &package {
+        Some(package) => signers::of(package, trust),
+        None => Vec::new(),
     };
-    let valid = refusal.is_none() && signer.is_some();
-    checks.push(trust_check(valid, known, trust, signer.as_ref()));
+    let valid = refusal.is_none() && !signers.is_empty();
+    if !valid {
+        signers.iter_mut().for_each(Signer::distrust);
+    }
+    let is_enough = signers::count_trusted(&signers) >= needed.max(1);
+    let sentence = match &refusal {
+        Some(refusal) => format!("NOT VALID: {refusal}"),
+        None if valid => valid_sentence(&signers, needed),
+        None => "NOT VALID: not examined".to_owned(),
+    };
+    checks.push(match valid {
+        true => trust_check(&signers, needed, trust),
+        false => Check::new("trust", Status::Skipped, "the package is not valid"),
+    });
     Verdict {
         valid,
-        trusted: valid.then_some(trusted),
+        trusted: valid.then_some(is_enough),
         level: valid.then_some("strict"),
-        signer,
+        signer: signers.first().cloned(),
+        signers,
+        threshold: None,
         checks,
         sentence,
         help: refusal.and_then(|refusal| refusal.help()),
     }
 }
 
-fn trust_check(valid: bool, known: bool, trust: &TrustStore, signer: Option<&Signer>) -> Check {
-    let (status, detail) = match (valid, known) {
-        (false, _) => (Status::Skipped, "the package is not valid".to_owned()),
-        (true, true) => (Status::Ok, signer.map(Signer::text).unwrap_or_default()),
-        (true, false) if trust.is_empty() => {
+/// The last line about a valid package: every signer, and who is trusted.
+fn valid_sentence(signers: &[Signer], needed: usize) -> String {
+    let (known, unknown): (Vec<&Signer>, Vec<&Signer>) =
+        signers.iter().partition(|signer| signer.trusted);
+    let trusted = signers::count_trusted(signers);
+    let (by, also) = (signers::texts(known), signers::texts(unknown));
+    match (trusted, signers.len()) {
+        _ if signers.iter().any(|signer| signer.revoked) => {
+            let revoked = signers::texts(signers.iter().filter(|signer| signer.revoked));
+            format!("valid, but nothing starts here that is signed by {revoked}")
+        }
+        (0, 1) => {
+            let signer = signers.first();
+            let who = signer.map(Signer::who).unwrap_or_default();
+            let reason = signer.and_then(|signer| signer.reason.as_deref());
+            let reason = reason.map(|reason| format!(": {}", escape(reason)));
+            let reason = reason.unwrap_or_default();
+            format!("valid, but its signer {who} is not trusted here{reason}")
+        }
+        (0, _) => format!("valid, but none of its signers is trusted here: {also}"),
+        (trusted, _) if trusted < needed => {
+            let keys = count(widen(trusted), "trusted key", "trusted keys");
+            format!("valid, but signed by {keys}, and {needed} are asked for")
+        }
+        _ if also.is_empty() => format!("valid, signed by {by}"),
+        _ => format!("valid, signed by {by}; also by {also}, not trusted here"),
+    }
+}
+
+fn trust_check(signers: &[Signer], needed: usize, trust: &TrustStore) -> Check {
+    let trusted = signers::count_trusted(signers);
+    let by = signers::texts(signers.iter().filter(|signer| signer.trusted));
+    let named = signers::texts(signers.iter().filter(|signer| signer.reason.is_some()));
+    let (status, detail) = match (trusted, signers.len()) {
+        // Not only unknown: the reason stands behind the signer.
+        (0, _) if !named.is_empty() => (Status::Failed, named),
+        (0, _) if trust.is_empty() => {
             let detail = "no key is trusted here; name one with --trusted-key".to_owned();
             (Status::Skipped, detail)
         }
-        (true, false) => {
+        (0, all) => {
             let keys = count(widen(trust.len()), "key is", "keys are");
-            (
-                Status::Failed,
-                format!("{keys} trusted here, and none is the signer's"),
-            )
+            let whose = if all == 1 {
+                "the signer's"
+            } else {
+                "a signer's"
+            };
+            let detail = format!("{keys} trusted here, and none is {whose}");
+            (Status::Failed, detail)
+        }
+        (_, 1) if needed <= 1 => (Status::Ok, by),
+        (trusted, all) => {
+            let status = if trusted < needed {
+                Status::Failed
+            } else {
+                Status::Ok
+            };
+            let asked = match needed {
+                0 => String::new(),
+                needed => format!(", {needed} asked for"),
+            };
+            let all = count(widen(all), "signer", "signers");
+            (status, format!("{trusted} of {all}{asked}: {by}"))
         }
     };
     Check::new("trust", status, detail)
-}
-
-impl Signer {
-    fn text(&self) -> String {
-        signer_text(self.name.as_deref(), &self.fingerprint)
-    }
 }
 
 impl Report for Verdict {

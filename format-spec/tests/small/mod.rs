@@ -1,13 +1,14 @@
 //! Packages of a few hundred bytes for the tests in this directory. Each of them uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 use psp_format::digest::{Checksum, Digest};
+use psp_format::layout::{INDEX_SIZE, RawIndex, TRAILER_SIZE};
 use psp_format::metadata::{
     Build, Command, Execution, Launcher, Lifecycle, Map, Metadata, Package, Platform, Policy,
     Purpose, Slot,
 };
 use psp_format::ops::Operations;
 use psp_format::signature::PrivateKey;
-use psp_format::{encode, tar};
+use psp_format::{encode, signed_by, tar, verify};
 
 const LAUNCHER: &[u8] = b"#!/bin/false\nnot a launcher\n";
 const NOTE: &[u8] = b"hello\n";
@@ -20,6 +21,20 @@ pub(crate) fn package() -> Result<Vec<u8>, psp_format::Error> {
         slot(1, "note", "doc/note.txt", Operations::None, NOTE),
     ];
     assemble(metadata(slots), &[&tree, NOTE])
+}
+
+/// The same, with the signatures of these keys beside the first one.
+pub(crate) fn signed_by(package: &[u8], keys: &[&str]) -> Vec<u8> {
+    let (rest, trailer) = package.split_at(package.len() - TRAILER_SIZE);
+    let verified = verify::verify_bytes(package).unwrap();
+    let bytes: &[u8; INDEX_SIZE] = trailer[4..4 + INDEX_SIZE].try_into().unwrap();
+    let mut index = RawIndex::from_bytes(bytes).clone();
+    for key in keys {
+        let key = PrivateKey::from_text_seed(key);
+        let signature = key.sign(verified.text());
+        index = signed_by::add(&index, &key.public_key(), &signature).unwrap();
+    }
+    [rest, &encode::trailer(&index)].concat()
 }
 
 /// The package with this metadata and these stored bytes.

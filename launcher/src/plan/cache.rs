@@ -82,7 +82,7 @@ fn absolute_home<'a>(snapshot: &Snapshot<'a>) -> Option<&'a [u8]> {
 
 /// The home directory of a user in the text of `/etc/passwd` (passwd(5): the third field is the id, the sixth the
 /// directory).
-fn passwd_home(passwd: &[u8], uid: u32) -> Option<&[u8]> {
+pub(crate) fn passwd_home(passwd: &[u8], uid: u32) -> Option<&[u8]> {
     let uid = uid.to_string();
     passwd
         .split(|&byte| byte == b'\n')

@@ -142,7 +142,7 @@ fn most_specific(patterns: &[String], name: &[u8]) -> Option<usize> {
 /// Whether `pattern` matches all of `name`: `*` any bytes, `?` one byte.
 ///
 /// Only the last `*` is ever tried again, so the time is at most the product of the lengths.
-fn matches(mut pattern: &[u8], mut name: &[u8]) -> bool {
+pub fn matches(mut pattern: &[u8], mut name: &[u8]) -> bool {
     // The pattern behind the last `*`, and the name from where that `*` has to take one more byte.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {

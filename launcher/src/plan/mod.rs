@@ -20,7 +20,7 @@ use psp_format::metadata::{Command, Metadata};
 
 pub use command::Choice;
 use command::Chosen;
-pub use environment::variable;
+pub use environment::{matches, variable};
 pub(crate) use memory::{only_program, without_files};
 use placeholders::Values;
 

@@ -26,6 +26,11 @@ pub fn failure(fact: &dyn Display, help: &str, vars: &[&CStr]) {
     }
 }
 
+/// Tells of something that does not keep a package from starting, in one line.
+pub fn warning(fact: &dyn Display) {
+    write(&["warning: ", &printable(&fact.to_string()), "\n"].concat());
+}
+
 /// A path as messages show it.
 pub(crate) fn quoted(path: &Path) -> Quoted<'_> {
     Quoted(path.as_os_str().as_bytes())

@@ -35,11 +35,11 @@ pub(crate) use self::layout::hex;
 pub use self::layout::slot_key;
 use self::layout::{Arrangement, Directories, env_name, join};
 pub use self::private::{Private, has_private_slots};
+pub(crate) use self::probe::make_with_parents;
 pub use self::record::{BootId, Record};
 pub(crate) use self::remove::names;
 pub use self::remove::remove_tree;
-pub use self::sweep::Rule;
-pub(crate) use self::sweep::now;
+pub use self::sweep::{Rule, now};
 use crate::at;
 use crate::extract::ReadAt;
 

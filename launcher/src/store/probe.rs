@@ -104,7 +104,7 @@ pub(crate) fn system(step: &'static str, errno: Errno) -> Reason {
 
 /// Makes a directory, mode 0700, and those above it that are missing. But not what a `.cache` lies in: that is a home, and
 /// users without one are given a path that must not come to be.
-fn make_with_parents(path: &Path, uid: u32) -> Result<(), Errno> {
+pub(crate) fn make_with_parents(path: &Path, uid: u32) -> Result<(), Errno> {
     match make_private(path, uid) {
         Err(Errno::NOENT) if !path.ends_with(".cache") => {
             make_with_parents(path.parent().ok_or(Errno::NOENT)?, uid)?;

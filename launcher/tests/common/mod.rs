@@ -153,6 +153,15 @@ pub(crate) fn stub() -> Vec<u8> {
 
 /// The bytes of a package with these files, whose default command is `{workenv}/bin/app`.
 pub(crate) fn package(files: &[(&str, &[u8])], change: impl FnOnce(&mut Metadata)) -> Vec<u8> {
+    package_by(&PrivateKey::from_text_seed("test"), files, change)
+}
+
+/// The same, signed by this key.
+pub(crate) fn package_by(
+    signer: &PrivateKey,
+    files: &[(&str, &[u8])],
+    change: impl FnOnce(&mut Metadata),
+) -> Vec<u8> {
     let stub = stub();
     let slots = files.iter().zip(slot_ids(files.len()));
     let mut metadata = Metadata {
@@ -207,7 +216,7 @@ pub(crate) fn package(files: &[(&str, &[u8])], change: impl FnOnce(&mut Metadata
         out.extend(*bytes);
     }
     out.resize(to(head.layout.trailer.start()), 0);
-    out.extend(head.signed_trailer(&PrivateKey::from_text_seed("test")));
+    out.extend(head.signed_trailer(signer));
     out
 }
 

@@ -3,18 +3,32 @@
 //! usage: fuzz-seeds DIRECTORY
 //!
 //! Whole files go to `locate`, `index` and `verify`; the metadata text, archives and framed slots of each package to
-//! the targets that read nothing else, and all of these slots to `extract`.
+//! the targets that read nothing else, and all of these slots to `extract`. A statement goes to `succession`; a policy
+//! with every key, and the file of a key with every line, to `policy` and `trust`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a tool for developers
 
 use std::path::PathBuf;
 use std::{env, fs};
 
+use psp_format::signature::PrivateKey;
+use psp_format::succession;
 use psp_testkit::catalog;
+use psp_testkit::keys::{OTHER, SIGNER};
 use psp_testkit::writer::TRAILER_SIZE;
 
 /// Larger inputs slow a fuzzer down and teach it nothing.
 const SEED_MAX: usize = 64 << 10;
+
+/// A policy with every key that there is.
+const POLICY: &str = r#"{"version": 1,
+"trust": {"require_trusted_key": true, "use_os_keychain": false,
+ "required_signers": ["9bbd0dd2e0f06ad1f1ac1f4a9d0d53ba9bbd0dd2e0f06ad1f1ac1f4a9d0d53ba"]},
+"execution": {"refuse_root": true, "max_age_days": 90, "allow_platforms": ["linux_amd64"],
+ "minimum_version": {"acme-*": "1.2"}, "refuse_downgrade": true},
+"attestation": {"require_sbom": true},
+"enforcement": {"default": "deny", "untrusted_key": "warn", "downgrade": "allow"}}
+"#;
 
 fn main() {
     let directory = PathBuf::from(env::args_os().nth(1).expect("usage: fuzz-seeds DIRECTORY"));
@@ -51,6 +65,26 @@ fn main() {
             write("extract", &name, &[&[choice], stored].concat());
         }
     }
+    let key = PrivateKey::from_seed;
+    let statement = succession::write(&key(&SIGNER), &key(&OTHER).public_key());
+    write("succession", "statement", statement.as_bytes());
+    for (nth, line) in statement.lines().enumerate() {
+        write("succession", &format!("line-{nth}"), line.as_bytes());
+    }
+    write("policy", "every-key", POLICY.as_bytes());
+    let mut key_file = String::from("# Name: a\n# Packages: a-*, b\n# Expires: 2027-01-31\n");
+    key_file.push_str("-----BEGIN PUBLIC KEY-----\n");
+    // RFC 8410, 10.1, for an Ed25519 key.
+    key_file.push_str("MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n");
+    key_file.push_str("-----END PUBLIC KEY-----\n");
+    write("trust", "key", key_file.as_bytes());
+    let fingerprint = key(&SIGNER).public_key().fingerprint();
+    write(
+        "trust",
+        "revoked",
+        format!("# a\n{fingerprint} # b\n").as_bytes(),
+    );
+    write("trust", "versions", b"1.0.0-rc.1+x\n1.0.post1\n2025.10~2");
     println!("{written} seeds");
 }
 

@@ -52,10 +52,10 @@ fn refused(
 
 /// A reader may ask for the zeros behind a signature when it takes the signature out of its field.
 fn layer_of(field: &str) -> &'static str {
-    if field == "signature" {
-        "signature|layout"
-    } else {
-        "layout"
+    match field {
+        "signature" => "signature|layout",
+        "signed_by_count" => "signature",
+        _ => "layout",
     }
 }
 
@@ -115,14 +115,14 @@ fn fields(catalog: &mut Catalog) {
     }
     let parts = plan()
         .parts()
-        .with_index(|index| index.field("reserved_1568")[0] = 1);
+        .with_index(|index| index.field("reserved_3112")[0] = 1);
     refused(
         catalog,
         "layout",
         "index-reserved-first",
         "M10",
         "8",
-        "the first byte of reserved_1568",
+        "the first byte of reserved_3112",
         parts,
     );
     let parts = plan()

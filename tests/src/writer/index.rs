@@ -47,7 +47,10 @@ pub const FIELDS: &[(usize, usize, &str)] = &[
     (1376, 64, "attestation_key_fp"),
     (1440, 64, "attestation_sbom_digest"),
     (1504, 64, "attestation_policy_hash"),
-    (1568, 6624, "reserved_1568"),
+    (1568, 4, "signed_by_count"),
+    (1572, 4, "reserved_1572"),
+    (1576, 1536, "signed_by"),
+    (3112, 5080, "reserved_3112"),
 ];
 
 /// The index. Fields are set by name, so that a vector reads like the table.
@@ -111,6 +114,16 @@ impl Index {
         self.set("signature", &signed.signature);
     }
 
+    /// Writes these records, as they are and in this order, and their number (SPEC.md, 2.1).
+    pub fn set_signed_by(&mut self, records: &[Signed]) {
+        let count = u32::try_from(records.len()).expect("a test has few records");
+        self.set_u32("signed_by_count", count);
+        let join = |record: &Signed| [&record.key[..], &record.signature[..]].concat();
+        let bytes: Vec<u8> = records.iter().flat_map(join).collect();
+        // More records than there is room for run into what lies behind, as a careless writer's would.
+        self.0[1576..1576 + bytes.len()].copy_from_slice(&bytes);
+    }
+
     /// Writes Adler-32 (RFC 1950) of the index with this field zero.
     pub fn repair_adler(&mut self) {
         repair_adler(self.0.as_mut_slice());
@@ -149,7 +162,7 @@ mod tests {
             .split("## 2. Index")
             .nth(1)
             .unwrap()
-            .split("## 3.")
+            .split("### 2.1")
             .next()
             .unwrap();
         let rows: Vec<(usize, usize, String)> = section

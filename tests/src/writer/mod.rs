@@ -60,6 +60,8 @@ fn padding(size: usize) -> usize {
 
 type Edit<T> = Box<dyn Fn(&mut T)>;
 type Make<T> = Box<dyn Fn(&[u8]) -> T>;
+/// Signs a text in whatever way.
+pub type Signer<'a> = &'a dyn Fn(&[u8]) -> Signed;
 
 /// Extra bytes between regions, in multiples of 8 where alignment asks for it. All zero in a valid package.
 #[derive(Default)]
@@ -427,6 +429,14 @@ impl Parts {
         self.repair_metadata_checksum();
         self.repair_package_size();
         self.repair_adler();
+    }
+
+    /// Puts these records beside the first signature, in this order: each is made by its signer from the signed text.
+    pub fn signed_by(mut self, signers: &[Signer<'_>]) -> Parts {
+        let records: Vec<Signed> = signers.iter().map(|sign| sign(&self.text)).collect();
+        self.index.set_signed_by(&records);
+        self.repair_adler();
+        self
     }
 
     /// Applies an edit, for use in one expression.

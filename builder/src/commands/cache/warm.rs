@@ -14,7 +14,7 @@ use super::error::CacheError;
 use super::{candidates, named, unusable};
 use crate::cli::cache::WarmArgs;
 use crate::commands::caller::Caller;
-use crate::commands::{trust_store, verified_for_start};
+use crate::commands::{signers, trust_store, verified_for_start};
 use crate::error::Error;
 use crate::package_file::{plain, shown};
 use crate::printer::{Printer, Report, escape};
@@ -34,12 +34,12 @@ struct Package {
 
 pub(super) fn warm(args: &WarmArgs, printer: &Printer) -> Result<Ready, Error> {
     let trust = trust_store(&args.trusting, printer)?;
-    let required = args.trusting.require_trusted;
+    let needed = signers::needed(&args.trusting);
     let mut ready = Ready {
         packages: Vec::new(),
     };
     for path in &args.packages {
-        let (file, package) = verified_for_start(path, required.then_some(&trust), printer)?;
+        let (file, package) = verified_for_start(path, Some((&trust, needed)), printer)?;
         let caller = Caller::starting(path.as_os_str(), &[]);
         let snapshot = caller.snapshot();
         if args.place.system {

@@ -14,7 +14,8 @@ use psp_format::metadata::{Command, Lifecycle, Map, Metadata, Package, Policy, P
 use psp_format::tar::{Entry, Kind};
 use serde::Serialize;
 
-use super::{Answer, Done, host_trust};
+use super::signers::{self, Signer};
+use super::{Answer, Done, host_rules};
 use crate::cli::InspectArgs;
 use crate::contents;
 use crate::error::Error;
@@ -38,6 +39,7 @@ struct Inspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<Policy>,
     signer: Option<Signer>,
+    signers: Vec<Signer>,
     /// The trailer's own words, of a package that does not hold: not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<Container>,
@@ -109,12 +111,6 @@ struct FileEntry {
 }
 
 #[derive(Debug, Serialize)]
-struct Signer {
-    fingerprint: String,
-    name: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
 struct Container {
     launcher_size: u64,
     metadata_offset: u64,
@@ -137,7 +133,7 @@ pub(super) fn inspect(args: &InspectArgs, printer: &Printer) -> Result<Done, Err
     let mut inspection = match examine::open(&file)? {
         Ok(package) => {
             // Whether the signer is trusted is the question of `verify`; here their name is of use.
-            let trust = TrustStore::load(&[], &host_trust(printer), printer)?;
+            let trust = TrustStore::load(&[], &host_rules()?, printer)?;
             let mut inspection = Inspection::of(&file, &package, &trust);
             if args.files {
                 list_files(&file, &package, &mut inspection, printer)?;
@@ -197,11 +193,7 @@ fn list_files(
 impl Inspection {
     fn of(file: &PackageFile, package: &VerifiedPackage, trust: &TrustStore) -> Inspection {
         let metadata = package.metadata();
-        let known = trust.find(package.signer());
-        let signer = Signer {
-            fingerprint: package.signer().fingerprint().to_string(),
-            name: known.and_then(|known| known.name.clone()),
-        };
+        let signers = signers::of(package, trust);
         Inspection {
             file: FileFacts::of(file),
             signature: Signature {
@@ -228,7 +220,8 @@ impl Inspection {
             commands: commands(metadata),
             setup: metadata.setup.clone(),
             policy: metadata.policy.clone(),
-            signer: Some(signer),
+            signer: signers.first().cloned(),
+            signers,
             container: None,
             dump: None,
             help: None,
@@ -250,6 +243,7 @@ impl Inspection {
             setup: Vec::new(),
             policy: None,
             signer: None,
+            signers: Vec::new(),
             container: Container::of(parts),
             dump: None,
             help: refusal.help(),

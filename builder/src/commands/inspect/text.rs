@@ -5,7 +5,6 @@ use psp_format::encode::quote_command;
 use psp_format::metadata::Policy;
 
 use super::{Container, DumpLine, FileEntry, Inspection};
-use crate::keyring::signer_text;
 use crate::package_file::shown;
 use crate::printer::{BAD, GOOD, HEAD, Report, escape, size};
 
@@ -66,11 +65,8 @@ impl Inspection {
             "metadata"
         };
         page.line(name, &format!("{style}{detail}{style:#}"));
-        if let Some(signer) = &self.signer {
-            page.line(
-                "signer",
-                &signer_text(signer.name.as_deref(), &signer.fingerprint),
-            );
+        for signer in &self.signers {
+            page.line("signer", &signer.text());
         }
         if let Some(container) = &self.container {
             page.line("container", &container.text());

@@ -1,11 +1,16 @@
-//! What a package asks of its host: the policy inside the signed metadata.
-//!
-//! The host's own policy, which can only tighten, is a later version's.
+//! What a package asks of its host, the policy inside the signed metadata; and what a host lets start ([`judge`]), which
+//! can only tighten that.
+
+pub mod host;
+pub mod judge;
+mod reader;
+mod seen;
+pub mod version;
 
 use core::fmt;
 use psp_format::text::Shown;
 
-use psp_format::metadata::{Metadata, Policy};
+use psp_format::metadata::Metadata;
 
 use crate::plan::PLATFORM;
 
@@ -43,12 +48,12 @@ pub enum Refusal {
     Expired {
         /// Its age in days, begun ones counted.
         days: u64,
-        /// The most that it allows.
+        /// The most that is allowed.
         allowed: u64,
     },
-    /// It limits its age, and no build time is signed.
+    /// Its age is limited, and no build time is signed.
     NoBuildTime,
-    /// It limits its age, and the clock is before its build time.
+    /// Its age is limited, and the clock is before its build time.
     Future {
         /// The signed build time.
         built: String,
@@ -71,11 +76,10 @@ pub fn check(metadata: &Metadata, facts: &Facts<'_>) -> Result<(), Refusal> {
     if let Some(name) = policy.require_env.iter().find(missing) {
         return Err(Refusal::Variable { name: name.clone() });
     }
-    check_age(policy, metadata, facts)
+    check_age(policy.max_age_days, metadata, facts.now)
 }
 
-fn check_age(policy: &Policy, metadata: &Metadata, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let allowed = policy.max_age_days;
+fn check_age(allowed: u64, metadata: &Metadata, now: fn() -> u64) -> Result<(), Refusal> {
     if allowed == 0 {
         return Ok(());
     }
@@ -85,7 +89,7 @@ fn check_age(policy: &Policy, metadata: &Metadata, facts: &Facts<'_>) -> Result<
         return Err(Refusal::NoBuildTime);
     }
     // A clock before the build time is wrong, or the build time is: either way the age cannot be told.
-    let Some(age) = (facts.now)().checked_sub(built) else {
+    let Some(age) = now().checked_sub(built) else {
         let built = metadata.build.timestamp.clone();
         return Err(Refusal::Future { built });
     };
@@ -126,14 +130,14 @@ impl fmt::Display for Refusal {
                 Shown(name.as_bytes())
             ),
             Refusal::Expired { days, allowed } => {
-                write!(f, "the package is {days} days old, it allows {allowed}")
+                write!(f, "the package is {days} days old, the limit is {allowed}")
             }
             Refusal::NoBuildTime => {
-                f.write_str("the package limits its age, and no build time is signed")
+                f.write_str("the package's age is limited, and no build time is signed")
             }
             Refusal::Future { built } => write!(
                 f,
-                "the package limits its age, and the clock is before its build time {built}"
+                "the package's age is limited, and the clock is before its build time {built}"
             ),
         }
     }
