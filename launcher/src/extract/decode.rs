@@ -10,9 +10,7 @@ use psp_format::frames::{FOOTER_SIZE, Frame, FrameFault, SeekTable};
 use psp_format::limits::{FULL_FRAME, MAX_WINDOW_LOG};
 use psp_format::metadata::Slot;
 use psp_format::range::{Range, widen};
-use zstd::zstd_safe::{
-    DCtx, DParameter, InBuffer, OutBuffer, find_frame_compressed_size, get_error_name,
-};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, find_frame_compressed_size};
 
 use super::error::ExtractError;
 use super::source::{ReadAt, at_most, read_exact};
@@ -133,7 +131,7 @@ impl Decoder {
                 let hint = self
                     .context
                     .decompress_stream(&mut output, &mut input)
-                    .map_err(|code| failed(get_error_name(code)))?;
+                    .map_err(|code| failed(&error_name(code)))?;
                 is_complete = hint == 0;
                 let produced = output.pos();
                 content_left = content_left
@@ -185,6 +183,13 @@ impl Decoder {
         }
         Ok(is_whole)
     }
+}
+
+/// An error of the library by its number (zstd_errors.h). Its texts are 2 KB, and who sees one of them has a package
+/// whose maker signed what cannot be decoded.
+fn error_name(code: usize) -> String {
+    let number = code.wrapping_neg();
+    ["error ", &number.to_string(), " of Zstandard"].concat()
 }
 
 fn new_context() -> Result<DCtx<'static>, ExtractError> {
@@ -258,6 +263,18 @@ mod tests {
     use psp_format::ops::Operations;
 
     use super::*;
+
+    #[test]
+    fn errors_have_the_numbers_of_the_library() {
+        let mut context = new_context().unwrap_or_else(|error| panic!("{error:?}"));
+        let mut output = [0; 16];
+        let mut output = OutBuffer::around(&mut output[..]);
+        // A block of the kind that is reserved.
+        let mut input = InBuffer::around(&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 4, 7, 0, 0, 0]);
+        let result = context.decompress_stream(&mut output, &mut input);
+        let name = result.map_err(error_name);
+        assert_eq!(name, Err("error 20 of Zstandard".to_owned()));
+    }
 
     #[test]
     fn windows_are_bounded_before_decoding() {

@@ -1,17 +1,22 @@
 //! Programs that lie in memory and nowhere else.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_long};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 
-use super::pointers;
+use super::{last_error, pointers};
 
 unsafe extern "C" {
-    // Both C libraries ask execveat(2), so that it works without /proc.
-    fn fexecve(fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
 }
+
+#[cfg(target_arch = "x86_64")]
+const EXECVEAT: c_long = 322;
+// The number that all newer architectures share (asm-generic/unistd.h).
+#[cfg(not(target_arch = "x86_64"))]
+const EXECVEAT: c_long = 281;
 
 /// Makes an empty file in memory that can be executed. It is closed when a program takes this process's place.
 pub(crate) fn create(name: &CStr) -> Result<OwnedFd, Errno> {
@@ -37,7 +42,18 @@ pub(crate) fn execute(
 ) -> Errno {
     let argv = pointers(argv);
     let envp = pointers(envp);
+    const EMPTY_PATH: c_long = 0x1000;
+    // Needs no /proc, as the C library's function does on old kernels.
     // SAFETY: an open file, and two null-terminated vectors of NUL-terminated strings that outlive the call.
-    unsafe { fexecve(file.as_raw_fd(), argv.as_ptr(), envp.as_ptr()) };
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+    unsafe {
+        syscall(
+            EXECVEAT,
+            c_long::from(file.as_raw_fd()),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            EMPTY_PATH,
+        )
+    };
+    last_error()
 }
