@@ -46,30 +46,16 @@ pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> 
     // Refused before a large file is copied; the copy is looked at again.
     check_head(&original, &args.package)?;
 
-    let failed = |source| Error::Write {
-        path: output.to_owned(),
-        source: plain(source),
-    };
+    let failed = |source| not_written(output, source);
     let copy = copy_beside(&original, output).map_err(failed)?;
     let file = PackageFile::open(copy.path())?;
     let (metadata, unsigned) = check_head(&file, &args.package)?;
     let meter = printer.meter("checking", unsigned.layout.trailer.start());
     check_body(&file, &args.package, &metadata, &unsigned, &meter)?;
 
-    let trailer = trailer(&unsigned, &key);
     let start = unsigned.layout.trailer.start();
-    copy.as_file()
-        .write_all_at(&trailer, start)
-        .map_err(failed)?;
-    copy.as_file().sync_all().map_err(failed)?;
-    let package = examine::open(&file)?.map_err(|refusal| refused(&args.package, refusal))?;
-    copy.persist(output).map_err(|error| failed(error.error))?;
-    Ok(Signed {
-        file: output.to_owned(),
-        fingerprint: package.signer().fingerprint().to_string(),
-        package_id: package.package_id().to_string(),
-        signatures: package.signers().count(),
-    })
+    let copy = Copy { copy, file, output };
+    copy.finish(args, &key, &trailer(&unsigned, &key), start)
 }
 
 /// Puts a signature beside those that a package has. The package is verified before, and again after.
@@ -80,10 +66,7 @@ fn add(
     output: &Path,
     printer: &Printer,
 ) -> Result<Signed, Error> {
-    let failed = |source| Error::Write {
-        path: output.to_owned(),
-        source: plain(source),
-    };
+    let failed = |source| not_written(output, source);
     // Refused before a large file is copied; the copy is looked at again.
     let package = examine::open(original)?.map_err(|refusal| refused(&args.package, refusal))?;
     trailer_with(original, &package, &args.package, key)?;
@@ -96,18 +79,48 @@ fn add(
     };
     let trailer = trailer_with(&file, &package, &args.package, key)?;
     let start = package.layout().trailer.start();
-    copy.as_file()
-        .write_all_at(&trailer, start)
-        .map_err(failed)?;
-    copy.as_file().sync_all().map_err(failed)?;
-    let package = examine::open(&file)?.map_err(|refusal| refused(&args.package, refusal))?;
-    copy.persist(output).map_err(|error| failed(error.error))?;
-    Ok(Signed {
-        file: output.to_owned(),
-        fingerprint: key.public_key().fingerprint().to_string(),
-        package_id: package.package_id().to_string(),
-        signatures: package.signers().count(),
-    })
+    Copy { copy, file, output }.finish(args, key, &trailer, start)
+}
+
+/// The copy of a package that gets its new trailer, and then its place.
+struct Copy<'a> {
+    copy: NamedTempFile,
+    /// The same file, as a package.
+    file: PackageFile,
+    output: &'a Path,
+}
+
+impl Copy<'_> {
+    /// Writes the trailer at `start`, verifies the package as it then is, and puts it in its place.
+    fn finish(
+        self,
+        args: &SignArgs,
+        key: &PrivateKey,
+        trailer: &[u8; TRAILER_SIZE],
+        start: u64,
+    ) -> Result<Signed, Error> {
+        let failed = |source| not_written(self.output, source);
+        let copy = self.copy.as_file();
+        copy.write_all_at(trailer, start).map_err(failed)?;
+        copy.sync_all().map_err(failed)?;
+        let package = examine::open(&self.file)?;
+        let package = package.map_err(|refusal| refused(&args.package, refusal))?;
+        let persisted = self.copy.persist(self.output);
+        persisted.map_err(|error| not_written(self.output, error.error))?;
+        Ok(Signed {
+            file: self.output.to_owned(),
+            fingerprint: key.public_key().fingerprint().to_string(),
+            package_id: package.package_id().to_string(),
+            signatures: package.signers().count(),
+        })
+    }
+}
+
+fn not_written(output: &Path, source: io::Error) -> Error {
+    Error::Write {
+        path: output.to_owned(),
+        source: plain(source),
+    }
 }
 
 /// The trailer of a verified package with the signature of one more key.
