@@ -5,7 +5,7 @@
 //!
 //! 1. [`source`] opens the running executable or a named package and reads what verification needs;
 //! 2. [`policy`] asks whether this host is one that the package's signed policy allows, and whether the host lets the
-//!    package start, with the keys that are in [`trust`];
+//!    package start, with the keys that are in [`trust`] (feature `host-policy`, which stubs do not have);
 //! 3. [`plan`] decides, as a pure function, where to extract and what to execute;
 //! 4. [`extract`] turns slots into files;
 //! 5. [`exec`] replaces the process;
