@@ -138,8 +138,23 @@ fn pem_help(fault: PemFault, needed: Half) -> &'static str {
     }
 }
 
+/// Keeps what this process holds from now on out of core dumps, and from debuggers of the same user: to be called
+/// before a private key is in memory.
+///
+/// prctl(2), `PR_SET_DUMPABLE`. Where that is refused, keys are as safe as they are in other programs.
+#[cfg(target_os = "linux")]
+pub fn keep_secrets() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Other systems have nothing of the kind here yet.
+#[cfg(not(target_os = "linux"))]
+pub fn keep_secrets() {}
+
 /// Reads the key that `--private-key` or a manifest names: a PEM file, or `env:NAME`.
 pub fn private_key(name: &OsStr, printer: &Printer) -> Result<PrivateKey, KeyError> {
+    keep_secrets();
     let variable = name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX));
     let (text, origin, mode) = match variable {
         Some(variable) => {

@@ -222,3 +222,40 @@ fn a_statement_is_what_the_library_reads() -> Result {
     assert!(!dir.path().join("nowhere").exists());
     Ok(())
 }
+
+/// A core dump of a process that holds a private key would hold it, too.
+#[test]
+fn keys_are_in_no_core_dump() -> Result {
+    let dir = place()?;
+    fs::copy(dir.path().join("good.psp"), dir.path().join("again.psp"))?;
+    for args in [
+        &["sign", "again.psp", "--add", "--private-key", "other.key"][..],
+        &["keygen", "--name", "new"],
+    ] {
+        let output = Command::new("strace")
+            .args([
+                "-f",
+                "-e",
+                "trace=prctl,openat,getrandom",
+                env!("CARGO_BIN_EXE_flavor"),
+            ])
+            .args(args)
+            .current_dir(dir.path())
+            .env("FLAVOR_CONFIG_DIR", "/nonexistent")
+            .output()
+            .map_err(|error| format!("strace: {error}; apt-get install strace"))?;
+        assert!(output.status.success(), "{output:?}");
+        let trace = String::from_utf8_lossy(&output.stderr).into_owned();
+        let guarded = trace.find("PR_SET_DUMPABLE, SUID_DUMP_DISABLE");
+        let guarded = guarded.unwrap_or_else(|| panic!("no guard: {trace}"));
+        // The key of `sign` comes out of a file, that of `keygen` out of the kernel's randomness.
+        let source = if args[0] == "sign" {
+            "other.key"
+        } else {
+            "getrandom("
+        };
+        let key = trace.rfind(source).ok_or("the key comes from nowhere")?;
+        assert!(guarded < key, "{trace}");
+    }
+    Ok(())
+}

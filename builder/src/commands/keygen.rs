@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::KeygenArgs;
 use crate::error::Error;
+use crate::keyring;
 use crate::package_file::{json_path, plain, shown};
 use crate::printer::Report;
 
@@ -66,6 +67,7 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<Pair, Error> {
 }
 
 fn new_key() -> Result<PrivateKey, Error> {
+    keyring::keep_secrets();
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(Error::Random)?;
     Ok(PrivateKey::from_seed(&seed))
