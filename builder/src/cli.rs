@@ -160,6 +160,9 @@ pub struct PackArgs {
     /// Threads; without it, one for each processor
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// Compresses everything anew, and keeps nothing for the next build. The package is the same
+    #[arg(long)]
+    pub no_cache: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,

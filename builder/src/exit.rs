@@ -211,6 +211,7 @@ fn of_cache(error: &CacheError) -> Code {
         | CacheError::Unusable { .. }
         | CacheError::NoProcesses
         | CacheError::Store(_)
+        | CacheError::Frames(_)
         | CacheError::Start(_) => Code::Environment,
     }
 }

@@ -56,10 +56,11 @@ class Bench:
     packages: dict
     contents: dict
 
-    def pack_command(self, name, output, level):
-        """The command that packs `name` from its manifest."""
+    def pack_command(self, name, output, level, cached=False):
+        """The command that packs `name` from its manifest, without the frames of earlier builds unless `cached`."""
         manifest = self.work / f"{name}.toml"
-        return [self.flavor, "pack", "--manifest", manifest, "--key-seed", "bench", "--level", str(level), "--output", output]
+        cache = [] if cached else ["--no-cache"]
+        return [self.flavor, "pack", "--manifest", manifest, "--key-seed", "bench", "--level", str(level), *cache, "--output", output]
 
 
 def prepare(root, options, names):

@@ -118,7 +118,7 @@ impl Project {
     }
 
     fn args(&self, level: &str, signer: &[&str]) -> Vec<OsString> {
-        let mut args: Vec<OsString> = ["pack", "--level", level, "--manifest"]
+        let mut args: Vec<OsString> = ["pack", "--no-cache", "--level", level, "--manifest"]
             .map(Into::into)
             .into();
         args.push(self.path().join("flavor.toml").into());

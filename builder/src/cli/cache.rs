@@ -86,6 +86,9 @@ pub struct PruneArgs {
     /// Everything that is not in use, however new
     #[arg(long, conflicts_with_all = ["older_than", "keep"])]
     pub all: bool,
+    /// What builds keep instead of what starts have unpacked: compressed frames
+    #[arg(long, conflicts_with_all = ["keep", "system"])]
+    pub build: bool,
     /// Says what would be removed, and removes nothing
     #[arg(long)]
     pub dry_run: bool,

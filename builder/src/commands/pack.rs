@@ -37,6 +37,10 @@ pub(super) struct Built {
     slots: Vec<BuiltSlot>,
     /// Fingerprint; `null` for an unsigned package.
     signer: Option<String>,
+    /// Compressed frames that were taken from earlier builds.
+    cache_hits: u64,
+    /// Those that were looked for there and made anew.
+    cache_misses: u64,
     seconds: f64,
     #[serde(skip)]
     original_size: u64,
@@ -70,6 +74,11 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         launcher: launcher(args.launcher_bin.as_deref(), target)?,
         level: args.level,
         jobs: args.jobs,
+        caches: if args.no_cache {
+            Vec::new()
+        } else {
+            super::cache::places(printer)
+        },
         source_date: source_date(std::env::var_os(SOURCE_DATE_EPOCH))?,
     };
     let follow = Follow {
@@ -79,6 +88,13 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
     drop(follow);
     let outcome = outcome?;
+    let (hits, misses) = outcome.cached;
+    if hits + misses > 0 {
+        let all = hits + misses;
+        printer.detail(&format!(
+            "{hits} of {all} frames are those of earlier builds"
+        ));
+    }
     for note in &outcome.notes {
         printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
     }
@@ -202,6 +218,8 @@ impl Built {
             version: outcome.package.version,
             target,
             signer: outcome.signer.map(|signer| signer.to_string()),
+            cache_hits: outcome.cached.0,
+            cache_misses: outcome.cached.1,
             seconds: round(outcome.elapsed),
         }
     }

@@ -14,6 +14,7 @@ use psp_format::frames::write_seek_table;
 use psp_format::limits::{FULL_FRAME, MAX_WINDOW_LOG};
 use zstd::zstd_safe::{CCtx, CParameter};
 
+use super::build_cache::BuildCache;
 use super::stream::Sink;
 use super::{PackError, Progress};
 
@@ -46,16 +47,28 @@ pub(super) enum Method {
     Zstd(i32),
 }
 
-/// Runs `produce`, which writes content to a sink, and stores that content in a nameless file in `directory`.
+/// What storing needs besides the content.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    /// Where nameless files are made.
+    pub directory: &'a Path,
+    /// How many threads compress.
+    pub jobs: usize,
+    /// Frames of earlier builds.
+    pub cache: &'a BuildCache,
+    /// Follows the work.
+    pub progress: &'a dyn Progress,
+}
+
+/// Runs `produce`, which writes content to a sink, and stores that content in a nameless file.
 ///
 /// Content that does not shrink is stored as it is.
 pub(super) fn store(
-    directory: &Path,
+    means: Means<'_>,
     method: Method,
-    jobs: usize,
-    progress: &dyn Progress,
     produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
 ) -> Result<Stored, PackError> {
+    let directory = means.directory;
     let file = tempfile::tempfile_in(directory).map_err(PackError::write(directory))?;
     let output = Output {
         file,
@@ -64,9 +77,9 @@ pub(super) fn store(
         directory,
     };
     match method {
-        Method::None => plain(output, progress, produce),
+        Method::None => plain(output, means.progress, produce),
         Method::Zstd(level) => {
-            let stored = framed(output, level, jobs, progress, produce)?;
+            let stored = framed(output, level, means, produce)?;
             if stored.size < stored.original_size {
                 Ok(stored)
             } else {
@@ -157,11 +170,10 @@ struct Frame {
 fn framed(
     output: Output<'_>,
     level: i32,
-    jobs: usize,
-    progress: &dyn Progress,
+    means: Means<'_>,
     produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
 ) -> Result<Stored, PackError> {
-    let jobs = jobs_for(level, jobs);
+    let jobs = jobs_for(level, means.jobs);
     // The channel of results holds one receiver a frame, in order: the writer waits for the oldest. Its capacity is
     // what bounds memory, since the reader cannot run ahead of it.
     let (order, results) = sync_channel::<Receiver<Result<Frame, PackError>>>(jobs);
@@ -170,10 +182,10 @@ fn framed(
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             let queue = Arc::clone(&queue);
-            scope.spawn(move || compress_all(&queue, level));
+            scope.spawn(move || compress_all(&queue, level, means.cache));
         }
         drop(queue);
-        let writer = scope.spawn(move || write_all(output, &results, progress));
+        let writer = scope.spawn(move || write_all(output, &results, means.progress));
         let mut sink = Framed {
             content: Vec::new(),
             work,
@@ -235,20 +247,22 @@ impl Sink for Framed {
 }
 
 /// A compressor: takes frames until there are no more.
-fn compress_all(queue: &Mutex<Receiver<Job>>, level: i32) {
+fn compress_all(queue: &Mutex<Receiver<Job>>, level: i32, cache: &BuildCache) {
     let mut context = CCtx::create();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { content, done }) = job else {
             return;
         };
-        let result = compress(&mut context, level, &content);
+        let bytes = cache.frame(level, &content, || compress(&mut context, level, &content));
+        let original = u32::try_from(content.len()).unwrap_or(u32::MAX);
+        let result = bytes.map(|bytes| Frame { bytes, original });
         // A writer that has failed no longer listens; the error is its own.
         let _ = done.send(result);
     }
 }
 
-fn compress(context: &mut CCtx<'_>, level: i32, content: &[u8]) -> Result<Frame, PackError> {
+fn compress(context: &mut CCtx<'_>, level: i32, content: &[u8]) -> Result<Vec<u8>, PackError> {
     let failed = |code| PackError::Compress(zstd::zstd_safe::get_error_name(code));
     let mut bytes = Vec::with_capacity(zstd::zstd_safe::compress_bound(content.len()));
     context
@@ -259,8 +273,7 @@ fn compress(context: &mut CCtx<'_>, level: i32, content: &[u8]) -> Result<Frame,
         .and_then(|_| context.compress2(&mut bytes, content))
         .map_err(failed)?;
     bytes.shrink_to_fit();
-    let original = u32::try_from(content.len()).unwrap_or(u32::MAX);
-    Ok(Frame { bytes, original })
+    Ok(bytes)
 }
 
 /// The window for a frame: as much as it needs, at most what M63 allows.
@@ -343,8 +356,14 @@ mod tests {
     }
 
     fn stored(method: Method, jobs: usize, parts: &[&[u8]]) -> Stored {
-        let directory = std::env::temp_dir();
-        store(&directory, method, jobs, &Quiet, &mut |sink| {
+        let (directory, cache) = (std::env::temp_dir(), BuildCache::default());
+        let means = Means {
+            directory: &directory,
+            jobs,
+            cache: &cache,
+            progress: &Quiet,
+        };
+        store(means, method, &mut |sink| {
             for part in parts {
                 sink.write(part)?;
                 sink.cut()?;
@@ -397,8 +416,14 @@ mod tests {
 
     #[test]
     fn an_error_of_the_producer_arrives() {
-        let directory = std::env::temp_dir();
-        let result = store(&directory, Method::Zstd(3), 2, &Quiet, &mut |sink| {
+        let (directory, cache) = (std::env::temp_dir(), BuildCache::default());
+        let means = Means {
+            directory: &directory,
+            jobs: 2,
+            cache: &cache,
+            progress: &Quiet,
+        };
+        let result = store(means, Method::Zstd(3), &mut |sink| {
             sink.write(b"x")?;
             sink.cut()?;
             Err(PackError::Internal("told so"))

@@ -5,6 +5,7 @@
 //! before the new one is complete.
 
 mod assemble;
+pub mod build_cache;
 mod compress;
 mod error;
 mod plan;
@@ -25,8 +26,10 @@ pub use plan::Note;
 
 use crate::inputs::Source;
 use crate::manifest::Project;
-use compress::Stored;
+use build_cache::BuildCache;
+use compress::{Means, Stored};
 use plan::PlannedSlot;
+use stream::Cut;
 
 /// What the person building chose.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct Options {
     pub level: Option<i32>,
     /// Threads that compress; the number of cores without it.
     pub jobs: Option<NonZeroUsize>,
+    /// Directories of which the first that is usable keeps compressed frames for the next build; none for no such cache.
+    pub caches: Vec<PathBuf>,
     /// `SOURCE_DATE_EPOCH`: the build time that is signed, and the time of every entry, in Unix seconds. Without it no
     /// build time is signed.
     pub source_date: Option<u64>,
@@ -80,6 +85,8 @@ pub struct Outcome {
     pub slots: Vec<Slot>,
     /// Fingerprint of the signer; none for an unsigned package.
     pub signer: Option<Digest>,
+    /// Frames that were taken from earlier builds, and frames that were looked for in vain.
+    pub cached: (u64, u64),
     /// Things that the person should know.
     pub notes: Vec<Note>,
     /// Time spent.
@@ -106,23 +113,27 @@ pub fn pack(
     let jobs = options
         .jobs
         .or_else(|| std::thread::available_parallelism().ok());
-    let jobs = jobs.map_or(1, NonZeroUsize::get);
+    let cache = BuildCache::new(options.caches.clone());
+    let means = Means {
+        directory,
+        jobs: jobs.map_or(1, NonZeroUsize::get),
+        cache: &cache,
+        progress,
+    };
     let mut stored = Vec::with_capacity(plan.slots.len());
     let mut metadata = plan.metadata;
     for (slot, id) in plan.slots.iter().zip(encode::slot_ids(plan.slots.len())) {
-        let bytes = compress::store(
-            directory,
-            slot.method,
-            jobs,
-            progress,
-            &mut |sink| match &slot.source {
-                Source::Tree(tree) => stream::write_tree(tree, &slot.target, plan.mtime, sink),
-                Source::File(file) => stream::write_file(file, sink),
-            },
-        )?;
+        let bytes = compress::store(means, slot.method, &mut |sink| match &slot.source {
+            Source::Tree(tree) => {
+                let cut = Cut::of(slot.purpose);
+                stream::write_tree(tree, &slot.target, plan.mtime, cut, sink)
+            }
+            Source::File(file) => stream::write_file(file, sink),
+        })?;
         metadata.slots.push(record(slot, id, &bytes));
         stored.push(bytes);
     }
+    cache.finish();
     let (metadata, head) = encode::place(metadata).map_err(PackError::Format)?;
     assemble::write(
         &options.output,
@@ -138,6 +149,7 @@ pub fn pack(
         package: metadata.package,
         slots: metadata.slots,
         signer: signer.map(|key| key.public_key().fingerprint()),
+        cached: cache.counts(),
         notes: plan.notes,
         elapsed: started.elapsed(),
     })

@@ -1,22 +1,55 @@
 //! A slot's content as one stream of bytes, with the places where a frame may begin.
 //!
 //! A tree becomes a tar stream (SPEC.md 4.5). Frames are cut between entries (4.6): when the next entry would not fit
-//! any more, and, once a frame has reached [`MIN_FRAME`], before an entry whose path hashes to a cutting value. Since
+//! any more, and, once a frame is long enough ([`Cut`]), before an entry whose path hashes to a cutting value. Since
 //! that depends on names alone, a changed file changes its own frame and moves no other.
 
 use std::io::Read;
 
 use psp_format::digest::Digest;
 use psp_format::limits::FULL_FRAME;
+use psp_format::metadata::Purpose;
 use psp_format::tar;
 
 use super::PackError;
 use crate::inputs::{Content, Entry, FileInput, Kind, Tree};
 
-/// Content after which a frame ends at the next cutting path. With 1 path in [`CUT_EVERY`] cutting, a frame of a usual
-/// tree has about 10 MiB: enough for the compressor's 8 MiB window, and several frames for several cores.
-const MIN_FRAME: u64 = 8 << 20;
-const CUT_EVERY: u64 = 64;
+/// Where frames of a tree end.
+///
+/// Long frames compress better, as the compressor sees more; short ones cost less when one of their files has changed: in
+/// time, in the size of a patch, and in what several cores have to share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Content after which a frame ends at the next cutting path.
+    min: u64,
+    /// One path in so many is a cutting one.
+    every: u64,
+}
+
+impl Cut {
+    /// For what hardly ever changes, as interpreters: as long as it helps the compressor, whose window has 8 MiB.
+    const LONG: Cut = Cut {
+        min: 12 << 20,
+        every: 64,
+    };
+    /// For everything else.
+    const SHORT: Cut = Cut {
+        min: 3 << 20,
+        every: 16,
+    };
+
+    /// For a slot of this purpose.
+    pub(super) fn of(purpose: Purpose) -> Cut {
+        match purpose {
+            Purpose::Runtime => Cut::LONG,
+            _ => Cut::SHORT,
+        }
+    }
+
+    fn is_before(self, in_frame: u64, path: &[u8]) -> bool {
+        in_frame >= self.min && Digest::of(path).short().is_multiple_of(self.every)
+    }
+}
 
 /// Bytes handed on at once.
 const PIECE: usize = 256 << 10;
@@ -48,6 +81,7 @@ pub(super) fn write_tree(
     tree: &Tree,
     target: &str,
     mtime: u64,
+    cut: Cut,
     sink: &mut dyn Sink,
 ) -> Result<(), PackError> {
     let mut in_frame = 0;
@@ -59,7 +93,9 @@ pub(super) fn write_tree(
     for entry in &tree.entries {
         let tar_entry = tar_entry(entry, target);
         let size = entry_size(&tar_entry);
-        if in_frame > 0 && (in_frame + size >= FULL_FRAME || cuts(in_frame, &tar_entry.path)) {
+        if in_frame > 0
+            && (in_frame + size >= FULL_FRAME || cut.is_before(in_frame, &tar_entry.path))
+        {
             sink.cut()?;
             in_frame = 0;
         }
@@ -88,10 +124,6 @@ fn write_content(content: &Content, sink: &mut dyn Sink) -> Result<(), PackError
             n => sink.write(&buffer[..n])?,
         }
     }
-}
-
-fn cuts(in_frame: u64, path: &[u8]) -> bool {
-    in_frame >= MIN_FRAME && Digest::of(path).short().is_multiple_of(CUT_EVERY)
 }
 
 /// The slot's target directory, which stands first unless the target is the top.
@@ -155,9 +187,9 @@ mod tests {
         }
     }
 
-    fn frames(tree: &Tree) -> Vec<u64> {
+    fn frames(tree: &Tree, cut: Cut) -> Vec<u64> {
         let mut sink = Frames::default();
-        assert!(write_tree(tree, "t", 0, &mut sink).is_ok());
+        assert!(write_tree(tree, "t", 0, cut, &mut sink).is_ok());
         assert_eq!(sink.0.iter().sum::<u64>() + sink.1, tree_size(tree, "t"));
         sink.0.push(sink.1);
         sink.0
@@ -165,19 +197,21 @@ mod tests {
 
     #[test]
     fn frames_stay_below_the_limit_and_one_change_stays_local() {
-        let mut sizes = vec![30_000; 3000];
-        let before = frames(&tree(&sizes));
-        assert!(before.len() > 5 && before.iter().all(|&size| size < FULL_FRAME));
-        sizes[1500] += 100_000;
-        let after = frames(&tree(&sizes));
-        let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
-        assert_eq!((before.len(), changed), (after.len(), 1));
+        for (cut, fewest) in [(Cut::LONG, 5), (Cut::SHORT, 25)] {
+            let mut sizes = vec![30_000; 3000];
+            let before = frames(&tree(&sizes), cut);
+            assert!(before.len() > fewest && before.iter().all(|&size| size < FULL_FRAME));
+            sizes[1500] += 100_000;
+            let after = frames(&tree(&sizes), cut);
+            let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+            assert_eq!((before.len(), changed), (after.len(), 1));
+        }
     }
 
     #[test]
     fn a_large_file_begins_a_frame_of_its_own() {
         let sizes = [100, 40 << 20, 100];
-        let frames = frames(&tree(&sizes));
+        let frames = frames(&tree(&sizes), Cut::LONG);
         assert_eq!(frames[0], 512 + 512 + 512);
         assert_eq!(
             frames.len(),

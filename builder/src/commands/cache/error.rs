@@ -75,6 +75,9 @@ pub enum CacheError {
     /// The store fails.
     #[error(transparent)]
     Store(StoreError),
+    /// What builds keep cannot be looked at.
+    #[error("what builds have kept cannot be used: {}", escape(&.0.to_string()))]
+    Frames(std::io::Error),
     /// A package was not made ready.
     #[error(transparent)]
     Start(StartError),
@@ -112,6 +115,7 @@ impl CacheError {
             CacheError::Starting => "try again in a moment".into(),
             CacheError::NoProcesses => "mount /proc".into(),
             CacheError::Store(error) => error.help().into(),
+            CacheError::Frames(_) => "remove the directory `build` of the cache".into(),
             CacheError::Start(error) => error.help().into(),
         }
     }

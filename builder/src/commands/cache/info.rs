@@ -4,9 +4,11 @@ use psp_launcher::start::SYSTEM_STORE;
 use psp_launcher::store::Store;
 use serde::Serialize;
 
+use super::error::CacheError;
 use super::{Done, Entry, ago, done, find, inventory, now, open, path_text, select};
 use crate::cli::cache::InfoArgs;
 use crate::error::Error;
+use crate::pack::build_cache::BuildCache;
 use crate::package_file::shown;
 use crate::printer::{Report, count, escape, size};
 
@@ -29,6 +31,8 @@ struct Whole {
     orphans: u64,
     /// Bytes in the staging area.
     staging: u64,
+    /// Bytes of compressed frames that builds keep.
+    build: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,6 +83,7 @@ fn whole(args: &InfoArgs) -> Result<Whole, Error> {
         saved: 0,
         orphans: 0,
         staging: 0,
+        build: 0,
     };
     for rejected in &found.rejected {
         out.rejected.push(Rejected {
@@ -87,6 +92,12 @@ fn whole(args: &InfoArgs) -> Result<Whole, Error> {
             reason: rejected.reason.to_string(),
         });
     }
+    let build = place.map(|place| BuildCache::new(vec![place.path.clone()]).size());
+    out.build = build
+        .transpose()
+        .map_err(CacheError::Frames)?
+        .unwrap_or_default()
+        .bytes;
     if let Some(store) = &found.store {
         let inventory = inventory(store)?;
         out.environments = inventory.environments.len();
@@ -120,6 +131,13 @@ impl Report for Whole {
             lines.push(("left over", format!("{} of interrupted starts", size(left))));
         } else {
             lines.push(("holds", "nothing: the first start makes it".to_owned()));
+        }
+        if self.build > 0 {
+            let kept = size(self.build);
+            lines.push((
+                "builds",
+                format!("{kept} of compressed frames (`flavor cache prune --build`)"),
+            ));
         }
         columns(&lines)
     }

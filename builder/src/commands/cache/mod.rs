@@ -39,7 +39,7 @@ pub(super) fn cache(verb: &CacheVerb, printer: &Printer) -> Result<Done, Error> 
     match verb {
         CacheVerb::List(args) => list::list(args).map(done),
         CacheVerb::Info(args) => info::info(args),
-        CacheVerb::Prune(args) => prune::prune(args, printer).map(done),
+        CacheVerb::Prune(args) => prune::prune(args, printer),
         CacheVerb::Remove(args) => remove::remove(args, printer).map(done),
         CacheVerb::Verify(args) => verify::verify(args, printer),
         CacheVerb::Warm(args) => warm::warm(args, printer).map(done),
@@ -54,6 +54,17 @@ fn candidates(place: &Where, snapshot: &Snapshot<'_>) -> Result<Vec<Candidate>, 
             origin: if place.system { "--system" } else { "--cache" },
         }]),
         None => start::candidates(snapshot).map_err(CacheError::Plan),
+    }
+}
+
+/// Where builds may keep what they have compressed: the places of the cache, in order.
+pub(super) fn places(printer: &Printer) -> Vec<PathBuf> {
+    match start::candidates(&Caller::starting("".as_ref(), &[]).snapshot()) {
+        Ok(candidates) => candidates.into_iter().map(|one| one.path).collect(),
+        Err(error) => {
+            printer.detail(&format!("no cache for builds: {error}"));
+            Vec::new()
+        }
     }
 }
 
