@@ -82,7 +82,7 @@ fn parts_that_cannot_be_used_are_named() {
 ///
 /// outcome: runs without waiting where the lock can be opened, else refused (125)
 /// layer: store
-/// message: cannot lock
+/// message: check the directory, or set FLAVOR_CACHE to another one
 #[test]
 fn case_064_what_stands_in_place_of_a_lock() {
     check(&LOCKS);
@@ -117,6 +117,9 @@ fn check(parts: &[Part]) {
             assert!(!output.status.success(), "{what}");
             let message = refusal(&output);
             assert!(message.contains(CACHE), "{what}: {message}");
+            let help = "check the directory, or set FLAVOR_CACHE to another one";
+            let is_lock = words[0] == "locks/";
+            assert!(!is_lock || message.contains(help), "{what}: {message}");
             for word in words {
                 assert!(message.contains(word), "{what}: {message}");
             }

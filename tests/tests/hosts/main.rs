@@ -7,6 +7,7 @@
 
 mod entries;
 mod names;
+mod refused;
 mod replaced;
 mod shown;
 mod special;

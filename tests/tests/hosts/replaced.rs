@@ -70,7 +70,7 @@ fn replaced_at(project: &Project, call: &str, nth: usize, other: &Path) -> Optio
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(120);
     let stopped = loop {
         assert!(
             Instant::now() < end,
@@ -89,7 +89,12 @@ fn replaced_at(project: &Project, call: &str, nth: usize, other: &Path) -> Optio
         fs::copy(other, &new).unwrap();
         fs::rename(&new, &package).unwrap();
         let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-        kill_process(pid, Signal::CONT).unwrap();
+        // One signal may come before the stop has taken hold, and is then lost; more of them mean nothing.
+        while strace.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "{call} {nth}: it does not go on");
+            let _ = kill_process(pid, Signal::CONT);
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
     let output = strace.wait_with_output().unwrap();
     assert!(

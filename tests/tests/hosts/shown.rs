@@ -72,7 +72,6 @@ fn hostile(project: &Project, cwd: &str) -> Vec<u8> {
         root["execution"]["argv"] = command["argv"].clone();
         root["execution"]["cwd"] = command["cwd"].clone();
         root["execution"]["env"] = command["env"].clone();
-        root["slots"][0]["source"] = json!(text);
         root["commands"] = json!({"tool": command});
         root["runtime"] = json!({"env": {"unset": ["X*"], "set": {"B": text}}});
     });

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use super::script;
 
 /// Every verb that takes a package; `PKG` is where it stands.
-const VERBS: [&[&str]; 13] = [
+const VERBS: [&[&str]; 12] = [
     &["verify", "PKG"],
     &["inspect", "PKG"],
     &["inspect", "PKG", "--dump"],
@@ -25,7 +25,6 @@ const VERBS: [&[&str]; 13] = [
     &["link", "PKG", "out"],
     &["cache", "warm", "PKG"],
     &["cache", "verify", "PKG"],
-    &["cache", "remove", "PKG"],
 ];
 
 /// Runs a program with 256 MB of addresses, and ends it after a minute: then it hangs.
@@ -173,15 +172,18 @@ fn case_100_files_without_an_end() {
 /// A genuine package with a terabyte of nothing behind it, and one with a hole of a terabyte before its trailer, started.
 ///
 /// outcome: refused (125)
-/// layer: container | launcher
-/// message: no package data: the file does not end with a trailer | package_size
+/// layer: container
+/// message: no package data: the file does not end with a trailer | the file has
 #[test]
 fn case_100_a_package_of_a_terabyte_started() {
     let project = script("echo started");
     let package = project.pack();
     let good = fs::read(&package).unwrap();
     let (start, trailer) = good.split_at(good.len() - 8200);
-    for (end, fact) in [(&b""[..], "no package data"), (trailer, "package_size")] {
+    for (end, fact) in [
+        (&b""[..], "no package data"),
+        (trailer, "the file has 1099511627776"),
+    ] {
         let file = File::create(&package).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, start, 0).unwrap();
         let size = (1_u64 << 40) - end.len() as u64;

@@ -118,6 +118,8 @@ fn case_052_variables_of_the_dynamic_linker() {
             let _ = fs::remove_file(at("marks"));
             let mut start = project.start(&package);
             start.env("MARKS", at("marks"));
+            // The test may have been started with it.
+            start.env_remove("LD_LIBRARY_PATH");
             for (name, value) in [
                 ("LD_PRELOAD", preload),
                 ("LD_AUDIT", audit),
