@@ -203,7 +203,7 @@ fn case_055_root_after_another_user_was_everywhere() {
 
 /// Caches whose directory, parts or parents belong to another user, or that group or all can write to.
 ///
-/// outcome: refused (125)
+/// outcome: refused (125); what is ready in a store that others cannot enter runs
 /// layer: place
 /// message: belongs to user | others can write to | in it belongs to somebody else, or others can write to it
 #[test]
@@ -229,6 +229,9 @@ fn case_056_caches_that_others_own_or_can_write_to() {
             "slots in it belongs to somebody else, or others can write to it",
         ),
         ("chmod 775 envs", "envs in it belongs"),
+        ("chmod 755 .; chown 65534 slots", "slots in it belongs"),
+        ("chmod 755 .; chmod 777 envs", "envs in it belongs"),
+        ("chmod 711 .; chmod 722 ready", "ready in it belongs"),
         ("chown 65534 ready", "ready in it belongs"),
         ("chmod 722 ready", "ready in it belongs"),
         ("chown 65534 locks", "locks in it belongs"),
@@ -247,8 +250,12 @@ fn case_056_caches_that_others_own_or_can_write_to() {
             }
             let mut start = host.start(0);
             let output = start.envs(vars).output().unwrap();
-            if output.status.success() {
-                eprintln!("XXX {change} {ready}");
+            // What is ready is believed where others cannot enter the store: its parts are nobody's to change then, and
+            // in place of itself only another one can be put, whose owner is looked at.
+            let is_shut = !["chown 65534 .", "chmod 770 .", "chmod 707 ."].contains(&change)
+                && !change.contains("; ");
+            if ready && is_shut {
+                assert_eq!(cache_of(&output), "/srv/c/cache", "{change}");
                 continue;
             }
             let message = refusal(&output);
@@ -261,6 +268,14 @@ fn case_056_caches_that_others_own_or_can_write_to() {
     assert_eq!(twice(&host, 0, &vars), "/srv/c/cache");
     host.sh("chmod 1777 /srv/c");
     assert_eq!(twice(&host, 0, &vars), "/srv/c/cache");
+    // Without it, anybody puts a forged store in its place: ready or not, it is not theirs that runs.
+    host.sh("chmod 777 /srv/c");
+    forge(&host, NOBODY, &["/var/tmp/theirs"], "700");
+    let swap = "mv /srv/c/cache /srv/c/old; cp -a /var/tmp/theirs /srv/c/cache";
+    let mut shell = host.command(by(NOBODY, ["/bin/sh", "-euc", swap]));
+    let shell = shell.env("PATH", "/usr/bin:/bin");
+    assert!(shell.status().unwrap().success());
+    assert_eq!(twice(&host, 0, &vars), "/root/.cache/flavor");
 }
 
 /// In a user namespace the kernel shows everybody without a number there as the same user.
