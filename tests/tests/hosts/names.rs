@@ -37,7 +37,7 @@ fn case_114_every_way_to_start_one_file() {
         let output = project.start(&package).arg0(zero).output().unwrap();
         assert_eq!(said(&output), workenv, "{zero}");
     }
-    // No argument at all, not even a name: the kernel gives an empty one.
+    // By a descriptor, when the name is gone or another one.
     for (script, path) in [
         ("exec 3<\"$1\"; rm \"$1\"; exec /proc/self/fd/3", "hard"),
         (
