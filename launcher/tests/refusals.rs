@@ -61,8 +61,13 @@ fn a_stripped_package() {
     }
 }
 
+/// A program that is missing, not executable, a directory, for another machine, or whose interpreter is missing.
+///
+/// outcome: refused (126 or 127)
+/// layer: exec
+/// message: does not exist | its interpreter
 #[test]
-fn programs_that_cannot_be_executed() {
+fn case_112_programs_that_cannot_be_executed() {
     let place = Place::default();
     let start = |app: &[u8], argv: &str, mode: u32| {
         let files = [("bin/app", app)];
@@ -77,6 +82,9 @@ fn programs_that_cannot_be_executed() {
         place.run::<&str>(&path, &[])
     };
     let app = "{workenv}/bin/app";
+    // A whole program, for a machine that does not exist.
+    let mut alien = stub();
+    alien[18..20].copy_from_slice(&[0xfe, 0xff]);
     for (program, argv, mode, code, part) in [
         (
             &b"#!/bin/sh\n"[..],
@@ -108,6 +116,7 @@ fn programs_that_cannot_be_executed() {
             "its interpreter \"/no/such/sh\" does not exist",
         ),
         (b"\x7fELF, or not", app, 0o755, 126, "xec format error"),
+        (&alien, app, 0o755, 126, "xec format error"),
         (
             b"#!/bin/sh\n",
             "{workenv}/bin",
@@ -227,8 +236,13 @@ fn policy() {
     assert!(!place.path("home/.cache").exists());
 }
 
+/// A relative path in each variable that names a cache.
+///
+/// outcome: refused (125)
+/// layer: environment
+/// message: is not an absolute path
 #[test]
-fn relative_cache_directories() {
+fn case_050_cache_variables_that_are_relative() {
     let place = Place::default();
     let path = place.script("p.psp", "");
     for variable in ["FLAVOR_CACHE", "CACHE_DIRECTORY", "XDG_CACHE_HOME"] {
@@ -353,9 +367,13 @@ fn dialog_programs() {
     }
 }
 
-/// Where standard error is a pipe that nobody reads any more, the exit code still tells.
+/// Standard error is a pipe that nobody reads any more, and the start is refused.
+///
+/// outcome: refused (125), which the exit status still tells
+/// layer: none
+/// message: none
 #[test]
-fn nobody_reads_the_message() {
+fn case_118_nobody_reads_the_message() {
     let place = Place::default();
     let path = place.path("p.psp");
     write_executable(&path, &stub());

@@ -18,8 +18,13 @@ fn cold_and_warm(run: impl Fn()) {
     run();
 }
 
+/// Exit status 42, and ends by two signals.
+///
+/// outcome: runs; the caller sees them
+/// layer: none
+/// message: none
 #[test]
-fn status_and_signal_pass() {
+fn case_118_status_and_signals() {
     let place = Place::default();
     let package = place.script("p.psp", "[ $# = 0 ] && exit 42; kill -s \"$1\" $$");
     cold_and_warm(|| {
@@ -47,8 +52,13 @@ fn the_process_stays_the_same() {
     });
 }
 
+/// Arguments with placeholders, quotes, bytes that are no text, and launcher options.
+///
+/// outcome: runs; the application gets them unchanged
+/// layer: none
+/// message: none
 #[test]
-fn arguments_pass_byte_for_byte() {
+fn case_111_arguments_that_look_like_the_launchers() {
     let place = Place::default();
     let package = place.package("p.psp", r#"printf '%s\0' "$@""#, |m| {
         m.execution.argv.push("{version} own".into());
@@ -61,7 +71,12 @@ fn arguments_pass_byte_for_byte() {
         b"\xff\xfe",
         b"--help",
         b"{workenv}",
+        b"{slot:0}",
         b"'\"\\`",
+        b"info",
+        b"--",
+        b"FLAVOR_LAUNCHER_CLI=1",
+        b"--flavor-verify",
     ]
     .map(OsStr::from_bytes)
     .to_vec();
@@ -214,10 +229,19 @@ fn deleted_while_it_runs() {
     assert!(!package.exists());
 }
 
+/// Files and directories named ..psp, ...psp, .psp, of 255 bytes, with spaces, quotes, substitutions, ends of lines.
+///
+/// outcome: runs; nothing is made outside the cache
+/// layer: none
+/// message: none
 #[test]
-fn any_directory_and_file_name() {
+fn case_062_any_directory_and_file_name() {
     let place = Place::default();
-    let names: [&[u8]; 8] = [
+    let names: [&[u8]; 12] = [
+        b"...psp",
+        b".psp",
+        b"$(touch x)`touch x`",
+        b"\x1b[31m",
         b"with space",
         b"new\nline",
         b"\xff\xfe",
@@ -249,7 +273,16 @@ fn any_directory_and_file_name() {
                 OsStr::from_bytes(name).display()
             );
         });
+        // The file and the home, and one cache in it.
+        assert_eq!(must(std::fs::read_dir(&directory)).count(), 2);
+        let home = directory.join("home");
+        assert_eq!(must(std::fs::read_dir(&home)).count(), 1);
+        let ready = must(std::fs::read_dir(home.join(".cache/flavor/ready")));
+        assert_eq!(ready.count(), 1);
     }
+    // And the home of the place itself.
+    let count = must(std::fs::read_dir(place.path("."))).count();
+    assert_eq!(count, names.len() + 1);
 }
 
 #[test]
@@ -281,8 +314,13 @@ fn commands_by_name() {
     common::assert_refused(&refused, 125, &["no command \"none\"; it has tool"]);
 }
 
+/// Each standard stream closed, and all of them.
+///
+/// outcome: runs; they are closed for the application
+/// layer: none
+/// message: none
 #[test]
-fn closed_streams_stay_closed() {
+fn case_118_closed_streams() {
     let place = Place::default();
     // The name of the report is the first argument, so that no stream is redirected before they are counted.
     let script = r#"

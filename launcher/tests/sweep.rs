@@ -144,8 +144,13 @@ fn sleep() -> std::io::Result<Vec<u8>> {
     fs::read("/bin/sleep")
 }
 
+/// Removing an environment that a process uses in one of seven ways.
+///
+/// outcome: what is used stays
+/// layer: store
+/// message: none
 #[test]
-fn whoever_uses_an_environment_keeps_it() -> TestResult {
+fn case_069_removal_while_another_instance_runs() -> TestResult {
     let place = Place::new()?;
     let program = version_of("1", &sleep()?)?;
     let other = version("2")?;
@@ -334,8 +339,13 @@ fn what_interrupted_starts_have_left_goes_after_a_day() -> TestResult {
     Ok(())
 }
 
+/// Symbolic links in and in place of everything that is removed.
+///
+/// outcome: the links are removed, nothing outside is
+/// layer: store
+/// message: none
 #[test]
-fn planted_links_are_removed_and_not_followed() -> TestResult {
+fn case_069_links_planted_where_things_are_removed() -> TestResult {
     let place = Place::new()?;
     let built = version("1")?;
     let workenv = place.ensure(&built)?;
@@ -383,8 +393,13 @@ fn planted_links_are_removed_and_not_followed() -> TestResult {
     Ok(())
 }
 
+/// Everything is removed again and again while four threads make environments.
+///
+/// outcome: every environment is whole
+/// layer: store
+/// message: none
 #[test]
-fn nothing_is_removed_from_under_what_is_being_made() -> TestResult {
+fn case_069_removal_while_first_starts_run() -> TestResult {
     let place = Place::new()?;
     let built = [version("1")?, version("2")?, version("3")?];
     let store = place.open()?;

@@ -158,8 +158,13 @@ fn the_environment_follows_the_rules() {
     assert_eq!(get("FLAVOR_PLATFORM").as_deref(), Some("linux_amd64"));
 }
 
+/// Homes and directories with spaces, placeholders, quotes and bytes that are no text.
+///
+/// outcome: runs; nothing is substituted
+/// layer: environment
+/// message: none
 #[test]
-fn odd_names_and_homes_change_nothing() {
+fn case_063_homes_with_placeholders_and_quotes() {
     let project = script(r#"printf '%s\0%s' "$0" "$FLAVOR_ORIGINAL_COMMAND""#);
     let package = project.pack();
     let names: [&[u8]; 5] = [
@@ -175,7 +180,7 @@ fn odd_names_and_homes_change_nothing() {
         fs::create_dir_all(&directory).unwrap();
         let copy = directory.join(name);
         fs::copy(&package, &copy).unwrap();
-        let home = directory.join("home {workenv} 'x'");
+        let home = directory.join("home {workenv} {version} {slot:0} 'x' \"y\" $HOME");
         fs::create_dir(&home).unwrap();
         let output = Command::new(&copy)
             .env_clear()

@@ -40,8 +40,13 @@ impl Moves {
     }
 }
 
+/// 50 first starts at once, of one package and of two versions.
+///
+/// outcome: all run; each part is unpacked once
+/// layer: store
+/// message: none
 #[test]
-fn fifty_first_starts_at_once() {
+fn case_066_fifty_first_starts_at_once() {
     let project = subject(2000);
     let host = host(&project.pack(), "");
     let second = subject(2000);

@@ -12,8 +12,13 @@ use super::{
     CACHE, assert_whole, entries, first_start, host, in_a_group, run, said, start, subject,
 };
 
+/// A first start killed at 20 instants spread over its time.
+///
+/// outcome: the next start unpacks again what was half made; runs
+/// layer: store
+/// message: none
 #[test]
-fn killed_at_any_instant_the_next_start_is_right() {
+fn case_065_killed_at_twenty_instants() {
     kill_at_instants(20);
 }
 
@@ -88,9 +93,14 @@ fn kill(child: &mut Child) {
     child.wait().unwrap();
 }
 
-/// The setup command still runs when only the launcher is killed. What it then writes is nobody's any more.
+/// Only the launcher is killed: what the setup command then still writes is nobody's.
+///
+/// outcome: runs
+/// layer: store
+/// message: none
 #[test]
-fn a_setup_command_that_outlives_its_launcher() {
+fn case_065_a_setup_command_that_outlives_its_launcher() {
+    // The setup command still runs when only the launcher is killed. What it then writes is nobody's any more.
     let project = subject(50);
     let host = host(&project.pack(), "");
     let cache = host.path(CACHE);

@@ -55,8 +55,13 @@ const FULL: [Full; 5] = [
     },
 ];
 
+/// A full disk, no inodes left, a quota.
+///
+/// outcome: refused (125), cleaned up; runs when there is room
+/// layer: store
+/// message: free some space
 #[test]
-fn full_disks_are_said_cleaned_and_forgotten() {
+fn case_067_full_disks() {
     need("mkfs.ext4", "apt-get install e2fsprogs");
     need("mkfs.btrfs", "apt-get install btrfs-progs");
     let project = subject(3000);
@@ -113,8 +118,13 @@ fn a_place_without_room_is_passed_over() {
     assert_whole(&project, &host.path(CACHE), "the place that was named");
 }
 
+/// A cache that is read-only when something has to be written.
+///
+/// outcome: runs from the next place
+/// layer: place
+/// message: none
 #[test]
-fn a_cache_that_became_read_only() {
+fn case_067_a_cache_that_became_read_only() {
     let project = subject(300);
     let prepare = format!("{BOOT}; mount -t tmpfs -o mode=755 none /srv/c");
     let host = host(&project.pack(), &prepare);

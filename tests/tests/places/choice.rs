@@ -16,7 +16,7 @@ type Row = (
     &'static str,
 );
 
-const ROWS: [Row; 29] = [
+const ROWS: [Row; 17] = [
     // What the environment names, in this order.
     (
         "",
@@ -43,50 +43,13 @@ const ROWS: [Row; 29] = [
         0,
         "/srv/x/flavor",
     ),
-    ("", &[("HOME", "/home")], 0, "/home/.cache/flavor"),
-    (
-        "mkdir -p '/home/new\nline and space'",
-        &[("HOME", "/home/new\nline and space")],
-        0,
-        "/home/new\nline and space/.cache/flavor",
-    ),
     // What it names and is no good: the home in the passwd file, then the directories for temporary files.
-    ("", &[], 0, "/root/.cache/flavor"),
     (
         "",
         &[("FLAVOR_CACHE", ""), ("XDG_CACHE_HOME", ""), ("HOME", "")],
         0,
         "/root/.cache/flavor",
     ),
-    ("", &[("HOME", "relative")], 0, "/root/.cache/flavor"),
-    ("", &[("HOME", "/nonexistent")], 0, "/root/.cache/flavor"),
-    (
-        "",
-        &[("HOME", "/nonexistent/deeper")],
-        0,
-        "/root/.cache/flavor",
-    ),
-    (
-        "mkdir /home/other; chown 65533 /home/other",
-        &[("HOME", "/home/other")],
-        0,
-        "/root/.cache/flavor",
-    ),
-    (
-        "mkdir /home/own; chown 65533 /home/own",
-        &[("HOME", "/home/own")],
-        SOMEBODY,
-        "/home/own/.cache/flavor",
-    ),
-    ("", &[("HOME", "/root")], SOMEBODY, "/var/tmp/flavor-65533"),
-    ("", &[("HOME", "/")], SOMEBODY, "/var/tmp/flavor-65533"),
-    (
-        "",
-        &[("HOME", "/nonexistent")],
-        NOBODY,
-        "/var/tmp/flavor-65534",
-    ),
-    ("", &[], NOBODY, "/var/tmp/flavor-65534"),
     (
         "mount -o remount,noexec /var/tmp",
         &[],
@@ -169,11 +132,66 @@ const ROWS: [Row; 29] = [
     ),
 ];
 
+/// Homes of every kind.
+const HOMES: [Row; 12] = [
+    ("", &[("HOME", "/home")], 0, "/home/.cache/flavor"),
+    (
+        "mkdir -p '/home/new\nline and space'",
+        &[("HOME", "/home/new\nline and space")],
+        0,
+        "/home/new\nline and space/.cache/flavor",
+    ),
+    ("", &[], 0, "/root/.cache/flavor"),
+    ("", &[("HOME", "relative")], 0, "/root/.cache/flavor"),
+    ("", &[("HOME", "/nonexistent")], 0, "/root/.cache/flavor"),
+    (
+        "",
+        &[("HOME", "/nonexistent/deeper")],
+        0,
+        "/root/.cache/flavor",
+    ),
+    (
+        "mkdir /home/other; chown 65533 /home/other",
+        &[("HOME", "/home/other")],
+        0,
+        "/root/.cache/flavor",
+    ),
+    (
+        "mkdir /home/own; chown 65533 /home/own",
+        &[("HOME", "/home/own")],
+        SOMEBODY,
+        "/home/own/.cache/flavor",
+    ),
+    ("", &[("HOME", "/root")], SOMEBODY, "/var/tmp/flavor-65533"),
+    ("", &[("HOME", "/")], SOMEBODY, "/var/tmp/flavor-65533"),
+    (
+        "",
+        &[("HOME", "/nonexistent")],
+        NOBODY,
+        "/var/tmp/flavor-65534",
+    ),
+    ("", &[], NOBODY, "/var/tmp/flavor-65534"),
+];
+
 #[test]
 fn the_first_place_that_passes_is_used() {
+    check(&ROWS);
+}
+
+/// HOME unset, empty, relative, missing, the root directory, of somebody else, and with an end of line in its name.
+///
+/// outcome: runs from a directory of this user's own, mode 0700; never from a name that users share
+/// layer: environment
+/// message: none
+#[test]
+fn case_049_homes() {
+    check(&HOMES);
+}
+
+fn check(rows: &[Row]) {
     let project = teller();
     let package = project.pack();
-    for (prepare, vars, uid, expected) in ROWS {
+    for &(prepare, vars, uid, expected) in rows {
         let host = Host::new(&package, prepare);
         assert_eq!(
             twice(&host, uid, vars),
@@ -198,8 +216,13 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
+/// A cache on a file system that is now mounted noexec.
+///
+/// outcome: runs from the next place
+/// layer: place
+/// message: none
 #[test]
-fn a_place_that_became_noexec_is_left_for_the_next() {
+fn case_067_a_cache_that_became_noexec() {
     let project = teller();
     let host = Host::new(
         &project.pack(),

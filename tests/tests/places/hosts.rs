@@ -92,9 +92,14 @@ fn from_scratch() {
     }
 }
 
-/// The launcher reads from the file that it opened first.
+/// The file is removed by its own setup command, and another one by its application.
+///
+/// outcome: runs
+/// layer: none
+/// message: none
 #[test]
-fn a_file_that_is_deleted_while_it_starts() {
+fn case_114_deleted_while_it_starts() {
+    // The launcher reads from the file that it opened first.
     let project = teller();
     let setup = "[[setup]]\nexec = \"/bin/rm\"\nargs = [\"{package_dir}/copy.psp\"]\n";
     project.manifest(&format!("{MANIFEST}{setup}"));
@@ -110,8 +115,13 @@ fn a_file_that_is_deleted_while_it_starts() {
     assert_eq!(host.sh("ls /srv"), "");
 }
 
+/// First starts under the umasks 022, 000, 077 and 777.
+///
+/// outcome: runs; directories 0700 at the top, nothing that others can write
+/// layer: store
+/// message: none
 #[test]
-fn modes_are_the_same_under_every_umask() {
+fn case_068_every_umask() {
     let project = teller();
     let package = project.pack();
     let mut first = None;
