@@ -205,7 +205,6 @@ fn build(workspace: &Path, out_dir: &Path, target: &str) -> Result<Found> {
             "psp-launcher",
             "--bin",
             "psp-stub",
-            "--no-default-features",
         ])
         .args(["--target", &triple])
         .arg("--target-dir")

@@ -68,6 +68,11 @@ fn mode(path: &Path) -> std::io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
 }
 
+/// The fingerprint in the index is that of a trusted key, and the key is another one.
+///
+/// outcome: refused (1)
+/// layer: layout
+/// message: is not what the signed metadata implies
 #[test]
 fn case_030_trust_is_asked_of_the_key_and_not_of_what_the_file_says() -> Result {
     let dir = place()?;
@@ -99,6 +104,11 @@ fn case_030_trust_is_asked_of_the_key_and_not_of_what_the_file_says() -> Result 
     Ok(())
 }
 
+/// Packing with an RSA, EC, encrypted or OpenSSH key, 64 raw bytes, or the public key of another one.
+///
+/// outcome: refused (2); no file is written
+/// layer: build
+/// message: an RSA key | no PEM block
 #[test]
 fn case_035_keys_that_cannot_sign() -> Result {
     let dir = place()?;

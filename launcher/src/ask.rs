@@ -4,7 +4,8 @@
 //! metadata have been verified, on a host that its policy allows: whatever would not start says nothing but why.
 //! Nobody but the person at the other end reads them, so names and texts of the package are escaped.
 
-use crate::report::quoted;
+use crate::errno::Why;
+use crate::report::{about, refused};
 use core::fmt;
 use psp_format::text::{self, Quoted, Shown};
 use rustix::termios::isatty;
@@ -467,20 +468,15 @@ impl fmt::Display for AskError {
             AskError::NoSlot(slot) => {
                 write!(f, "the package has no slot {}", Quoted(slot))
             }
-            AskError::Exists(path) => write!(
-                f,
-                "{path} is there, and is no empty directory",
-                path = quoted(path)
-            ),
+            AskError::Exists(path) => about(f, "", path, &" is there, and is no empty directory"),
             AskError::Directory { path, reason } => {
-                write!(
-                    f,
-                    "cannot use the directory {path}: {reason}",
-                    path = quoted(path)
-                )
+                refused(f, "cannot use the directory ", path, *reason)
             }
             AskError::Extract(error) => error.fmt(f),
-            AskError::Output(reason) => write!(f, "cannot write to standard output: {reason}"),
+            AskError::Output(reason) => {
+                f.write_str("cannot write to standard output: ")?;
+                Why(*reason).fmt(f)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! 1. [`source`] opens the running executable or a named package and reads what verification needs;
 //! 2. [`policy`] asks whether this host is one that the package's signed policy allows, and whether the host lets the
-//!    package start, with the keys that are in [`trust`] (feature `host-policy`, which stubs do not have);
+//!    package start, with the keys that are in [`trust`];
 //! 3. [`plan`] decides, as a pure function, where to extract and what to execute;
 //! 4. [`extract`] turns slots into files;
 //! 5. [`exec`] replaces the process;
@@ -27,6 +27,7 @@ pub mod ask;
 mod at;
 pub mod contents;
 pub mod env_vars;
+mod errno;
 pub mod exec;
 pub mod extract;
 mod memory;

@@ -3,7 +3,7 @@
 //! A package is opened once, and everything is read through that one handle: whoever replaces the file while it starts
 //! changes nothing.
 
-use crate::report::quoted;
+use crate::report::{about, refused};
 use core::ffi::CStr;
 use core::fmt;
 use std::ffi::{CString, OsStr};
@@ -262,21 +262,22 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SourceError::NotFound => f.write_str("the running package cannot find its own file"),
-            SourceError::Open { path, reason } => {
-                write!(f, "cannot open {path}: {reason}", path = quoted(path))
-            }
+            SourceError::Open { path, reason } => refused(f, "cannot open ", path, *reason),
             SourceError::NotAFile { path, kind } => {
-                write!(f, "{path} is {kind}", path = quoted(path))
+                about(f, "", path, &" is ")?;
+                f.write_str(kind)
             }
             SourceError::Read { path, reason } => {
-                write!(f, "{path}: {reason}", path = quoted(path))
+                about(f, "", path, &": ")?;
+                reason.fmt(f)
             }
             // The running package needs no name: whoever started it knows it.
             SourceError::Format { path, reason } if path.as_os_str() == "/proc/self/exe" => {
-                write!(f, "{reason}")
+                reason.fmt(f)
             }
             SourceError::Format { path, reason } => {
-                write!(f, "{path}: {reason}", path = quoted(path))
+                about(f, "", path, &": ")?;
+                reason.fmt(f)
             }
         }
     }

@@ -96,9 +96,7 @@ pub fn run(
     choice: Choice<'_>,
 ) -> Result<Infallible, StartError> {
     check_policy(package, snapshot)?;
-    if cfg!(feature = "host-policy") {
-        check_host(package, snapshot)?;
-    }
+    check_host(package, snapshot)?;
     // A wrong name is told before anything is unpacked for it.
     plan::check_choice(package, snapshot, choice).map_err(StartError::Plan)?;
     let start = Start {

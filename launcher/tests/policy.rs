@@ -36,6 +36,11 @@ fn version(version: &str) -> impl FnOnce(&mut Metadata) {
     move |m| m.package.version = version
 }
 
+/// A package has a lower version than the highest that was seen.
+///
+/// outcome: refused (125); it starts after the remembering file was removed
+/// layer: policy
+/// message: which started here before | versions cannot be compared
 #[test]
 fn case_038_a_lower_version_than_was_seen() {
     let host = Etc::new();
@@ -87,6 +92,11 @@ fn case_038_a_lower_version_than_was_seen() {
     );
 }
 
+/// Another package has the same name, signer and version.
+///
+/// outcome: refused (125), or a warning where the policy says so
+/// layer: policy
+/// message: another package of the same name, signer and version
 #[test]
 fn case_039_another_package_under_the_same_version() {
     let host = Etc::new();
@@ -103,6 +113,57 @@ fn case_039_another_package_under_the_same_version() {
     assert_warned(&host.start(&other), fact);
 }
 
+/// Whoever holds a package can change the order of its signers, add one of their own and take some away.
+#[test]
+fn versions_are_compared_with_those_of_every_signer() {
+    let host = Etc::new();
+    host.put_system("policy.json", execution("\"refuse_downgrade\":true"));
+    let start = |signers: &[&str], v: &str| host.start(&host.signed(signers, version(v)));
+    assert_started(&start(&["one", "two"], "2.0"));
+    let fact = "version 1.0 is below 2.0, which started here before";
+    for signers in [
+        &["one"][..],
+        &["two"],
+        &["two", "one"],
+        &["mallory", "one"],
+        &["mallory", "two"],
+        &["mallory", "two", "one"],
+    ] {
+        assert_refused(&start(signers, "1.0"), 125, &[fact]);
+    }
+    // What was refused is not remembered of anybody.
+    assert_started(&start(&["mallory"], "0.1"));
+}
+
+#[test]
+fn packages_are_of_one_maker_when_all_signers_are_the_same() {
+    let host = Etc::new();
+    let recorded = |signers: &[&str], v: &str| {
+        let path = host.signed(signers, version(v));
+        assert_started(&host.start(&path));
+        let ready = host.place.path("home/.cache/flavor/ready");
+        let records = must(fs::read_dir(ready)).flatten();
+        let records = records.map(|entry| must(fs::read_to_string(entry.path())));
+        let mine = records.filter(|text| text.contains(&format!("\nversion {v}\n")));
+        let lines: Vec<_> = mine.collect();
+        let line = lines.iter().flat_map(|text| text.lines());
+        line.filter_map(|line| line.strip_prefix("signer "))
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    let mut both = [fingerprint("one"), fingerprint("two")];
+    both.sort();
+    assert_eq!(recorded(&["one", "two"], "1.0"), both.join(" "));
+    assert_eq!(recorded(&["two", "one"], "1.1"), both.join(" "));
+    assert_eq!(recorded(&["one"], "1.2"), fingerprint("one"));
+    assert_ne!(recorded(&["mallory", "one"], "1.3"), fingerprint("one"));
+}
+
+/// A version is so high that no other can follow.
+///
+/// outcome: runs; a lower one is refused (125) until the file that the message names is removed
+/// layer: policy
+/// message: which started here before
 #[test]
 fn case_040_a_version_that_is_too_high() {
     let host = Etc::new();
@@ -119,6 +180,11 @@ fn case_040_a_version_that_is_too_high() {
     assert_started(&start("2.0"));
 }
 
+/// A package is too old, from the future, or without a build time where an age is limited.
+///
+/// outcome: refused (125)
+/// layer: policy
+/// message: days old, the limit is | the clock is before its build time | no build time is signed
 #[test]
 fn case_041_old_packages_and_packages_from_the_future() {
     let host = Etc::new();
@@ -142,7 +208,11 @@ fn case_041_old_packages_and_packages_from_the_future() {
     assert_started(&host.start(&host.package("test", built(6))));
 }
 
-/// A clock at the beginning of time: packages are from its future, and keys have not expired.
+/// The clock stands at 1970.
+///
+/// outcome: refused where an age is limited; no panic
+/// layer: policy
+/// message: the clock is before its build time
 #[test]
 fn case_042_a_clock_at_1970() {
     use psp_format::digest::Digest;
@@ -189,6 +259,11 @@ fn case_042_a_clock_at_1970() {
     }
 }
 
+/// Variables that would lower validation, in any case and with any value.
+///
+/// outcome: refused (125)
+/// layer: environment
+/// message: is not trusted here
 #[test]
 fn case_043_no_variable_weakens_anything() {
     let host = Etc::new();
@@ -237,6 +312,11 @@ fn attackers(host: &Etc, owner: u32) -> String {
     dir.display().to_string()
 }
 
+/// Variables lead to directories of somebody else, where the system has a policy.
+///
+/// outcome: refused (125)
+/// layer: environment
+/// message: is not trusted here | is revoked on this host
 #[test]
 fn case_044_variables_that_lead_to_somebody_elses_directories() {
     let host = Etc::new();
@@ -284,6 +364,11 @@ fn case_044_variables_that_lead_to_somebody_elses_directories() {
     }
 }
 
+/// The user's policy is weaker than the system's.
+///
+/// outcome: refused (125): all policies have to hold
+/// layer: policy
+/// message: is not trusted here
 #[test]
 fn case_045_the_user_can_only_tighten() {
     let host = Etc::new();
@@ -381,7 +466,11 @@ fn assert_warned(output: &Output, part: &str) {
     );
 }
 
-/// Every mistake is in a table beside the reader; here, that each kind ends a start, whoever made it.
+/// A policy that is no JSON, lacks its version, has unknown or repeated keys, is too large or too deep, or no file.
+///
+/// outcome: refused (125)
+/// layer: policy
+/// message: expected an object | there is no such key | this key stands here twice | is too large | is not a regular file
 #[test]
 fn case_046_a_policy_that_cannot_be_read_is_not_no_policy() {
     let host = Etc::new();

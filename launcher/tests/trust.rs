@@ -24,8 +24,11 @@ fn requiring() -> Etc {
     host
 }
 
-/// Resigned by somebody: without a policy the package starts, as it says about itself that it is whole and no more than
-/// that. A policy refuses it, and names the signer.
+/// Everything in a package is signed anew, on a host without a store.
+///
+/// outcome: runs where the host asks for no trusted key; refused (125) where it does, with the fingerprint
+/// layer: trust
+/// message: is not trusted here, nobody is
 #[test]
 fn case_028_everything_is_signed_anew_without_a_store() {
     let host = Etc::new();
@@ -39,6 +42,11 @@ fn case_028_everything_is_signed_anew_without_a_store() {
     }
 }
 
+/// Everything in a package is signed anew, and the store has another key.
+///
+/// outcome: refused (125)
+/// layer: trust
+/// message: is not trusted here
 #[test]
 fn case_029_everything_is_signed_anew_and_the_store_has_another_key() {
     let host = requiring();
@@ -65,6 +73,11 @@ fn with_index(bytes: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
     out
 }
 
+/// The index names the fingerprint of a trusted key beside another key.
+///
+/// outcome: refused (125)
+/// layer: layout
+/// message: is not what the signed metadata implies
 #[test]
 fn case_030_the_fingerprint_of_a_trusted_key_before_another_key() {
     let host = requiring();
@@ -84,6 +97,11 @@ fn case_030_the_fingerprint_of_a_trusted_key_before_another_key() {
     );
 }
 
+/// A trusted key stands in the index, the signature is of another key.
+///
+/// outcome: refused (125), whatever the environment says and with no store too
+/// layer: signature
+/// message: the signature does not match
 #[test]
 fn case_031_a_trusted_key_and_the_signature_of_another() {
     let host = requiring();
@@ -103,6 +121,11 @@ fn case_031_a_trusted_key_and_the_signature_of_another() {
     assert_refused(&host.start(&path), 125, &parts);
 }
 
+/// A trusted key is required, and the store is missing, empty, unreadable or a file.
+///
+/// outcome: refused (125), warm too
+/// layer: trust
+/// message: is not trusted here, nobody is
 #[test]
 fn case_032_a_required_key_and_no_store() {
     let host = requiring();
@@ -138,6 +161,11 @@ fn case_032_a_required_key_and_no_store() {
     assert_started(&host.start(&path));
 }
 
+/// The store holds an RSA key, two keys, DER, hex, UTF-16, a byte order mark, 10 MB, a link to /dev/zero, a FIFO.
+///
+/// outcome: refused (125), and the file is named; a good key beside it counts
+/// layer: trust
+/// message: no PEM block of a public key | more behind its first key | a byte order mark | is too large | is not a regular file
 #[test]
 fn case_033_what_is_no_file_of_a_key_counts_for_nothing() {
     let host = requiring();
@@ -153,15 +181,15 @@ fn case_033_what_is_no_file_of_a_key_counts_for_nothing() {
     let package = [b"# Package: x\n", good.as_bytes()].concat();
     let files: [(&[u8], &str); 8] = [
         (rsa.as_bytes(), "no PEM block of a public key"),
-        (two.as_bytes(), "more behind"),
+        (two.as_bytes(), "more behind its first key"),
         (
             b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00",
             "no PEM",
         ),
         (hex.as_bytes(), "no PEM"),
-        (&bom, "byte order mark"),
+        (&bom, "a byte order mark"),
         (&utf16, "no PEM"),
-        (&large, "too large"),
+        (&large, "is too large"),
         (&package, "almost"),
     ];
     for (text, part) in files {
@@ -193,6 +221,11 @@ fn case_033_what_is_no_file_of_a_key_counts_for_nothing() {
     assert_started(&host.start(&path));
 }
 
+/// The store, a key, the policy or their directory can be written by others or belongs to another user.
+///
+/// outcome: refused (125)
+/// layer: trust | policy
+/// message: can be changed by others
 #[test]
 fn case_034_what_others_can_write_is_not_believed() {
     let host = requiring();
@@ -236,6 +269,11 @@ fn case_034_what_others_can_write_is_not_believed() {
     }
 }
 
+/// A key is removed from the store, or revoked, after a package has started.
+///
+/// outcome: refused (125), warm too
+/// layer: trust
+/// message: is revoked on this host
 #[test]
 fn case_036_a_key_that_is_gone_or_revoked() {
     let host = requiring();
@@ -273,6 +311,11 @@ fn case_036_a_key_that_is_gone_or_revoked() {
     assert_refused(&host.start(&path), 125, &["can be changed by others"]);
 }
 
+/// A key that is trusted for some packages signs another one.
+///
+/// outcome: refused (125)
+/// layer: trust
+/// message: is not trusted for this package
 #[test]
 fn case_037_a_key_for_other_packages_only() {
     let host = requiring();

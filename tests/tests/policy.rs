@@ -8,8 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use psp_testkit::project::{Project, flavor, text};
 use psp_testkit::vector;
 
-/// A policy that leaves keys out, has others or is not the one in the index is refused; one that demands a single thing
-/// is enforced.
+/// The policy in a package has one key only, an unknown one, or does not fit its digest.
+///
+/// outcome: refused (125); one key alone is enforced
+/// layer: layout | policy
+/// message: no build time is signed
 #[test]
 fn case_047_policies_of_packages() {
     let dir = tempfile::tempdir().unwrap();

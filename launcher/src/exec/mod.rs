@@ -8,7 +8,7 @@ mod supervise;
 #[cfg(unix)]
 mod unix;
 
-use crate::report::quoted;
+use crate::report::{about, refused};
 use core::fmt;
 use psp_format::text::Quoted;
 use std::path::PathBuf;
@@ -118,53 +118,39 @@ impl std::error::Error for ExecError {}
 impl fmt::Display for ExecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExecError::Missing { program } => {
-                write!(f, "{program} does not exist", program = quoted(program))
-            }
+            ExecError::Missing { program } => about(f, "", program, &" does not exist"),
             ExecError::Interpreter {
                 program,
                 interpreter: Some(interpreter),
-            } => write!(
-                f,
-                "cannot execute {program}: its interpreter {} does not exist",
-                Quoted(interpreter),
-                program = quoted(program)
-            ),
-            ExecError::Interpreter { program, .. } => write!(
-                f,
-                "cannot execute {program}: the loader that it names does not exist",
-                program = quoted(program)
-            ),
+            } => {
+                about(f, "cannot execute ", program, &": its interpreter ")?;
+                Quoted(interpreter).fmt(f)?;
+                f.write_str(" does not exist")
+            }
+            ExecError::Interpreter { program, .. } => {
+                let behind = ": the loader that it names does not exist";
+                about(f, "cannot execute ", program, &behind)
+            }
             ExecError::Refused { program, reason } => {
-                write!(
-                    f,
-                    "cannot execute {program}: {reason}",
-                    program = quoted(program)
-                )
+                refused(f, "cannot execute ", program, *reason)
             }
             ExecError::Directory { path, reason } => {
-                write!(
-                    f,
-                    "cannot enter the directory {path}: {reason}",
-                    path = quoted(path)
-                )
+                refused(f, "cannot enter the directory ", path, *reason)
             }
             ExecError::Failed {
                 program,
                 status: Status::Code(code),
-            } => write!(
-                f,
-                "the setup command {program} failed with status {code}",
-                program = quoted(program)
-            ),
+            } => {
+                about(f, "the setup command ", program, &" failed with status ")?;
+                code.fmt(f)
+            }
             ExecError::Failed {
                 program,
                 status: Status::Signal(signal),
-            } => write!(
-                f,
-                "the setup command {program} was ended by signal {signal}",
-                program = quoted(program)
-            ),
+            } => {
+                about(f, "the setup command ", program, &" was ended by signal ")?;
+                signal.fmt(f)
+            }
         }
     }
 }

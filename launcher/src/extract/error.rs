@@ -117,7 +117,11 @@ impl fmt::Display for ExtractError {
             ExtractError::Read {
                 offset,
                 reason: Some(errno),
-            } => write!(f, "cannot read the package at offset {offset}: {errno}"),
+            } => write!(
+                f,
+                "cannot read the package at offset {offset}: {}",
+                crate::errno::Why(*errno)
+            ),
             ExtractError::Read { offset, .. } => {
                 write!(f, "the package ends at offset {offset}")
             }
@@ -125,7 +129,12 @@ impl fmt::Display for ExtractError {
                 write!(f, "cannot decode the slot: {}", Shown(detail.as_bytes()))
             }
             ExtractError::Write { step, path, errno } => {
-                write!(f, "cannot {step} {}: {errno}", Shown(path))
+                write!(
+                    f,
+                    "cannot {step} {}: {}",
+                    Shown(path),
+                    crate::errno::Why(*errno)
+                )
             }
             ExtractError::Exists { path } => {
                 write!(f, "{} is there already", Shown(path))

@@ -7,12 +7,14 @@ mod dialog;
 mod progress;
 
 use core::ffi::CStr;
-use core::fmt::Display;
+use core::fmt::{self, Display};
 use psp_format::text::{self, Quoted};
+use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 pub use self::progress::Progress;
+use crate::errno::Why;
 use crate::sys::{self, Sigpipe};
 
 /// Tells why a start failed: one line of fact, one of help.
@@ -34,6 +36,31 @@ pub fn warning(fact: &dyn Display) {
 /// A path as messages show it.
 pub(crate) fn quoted(path: &Path) -> Quoted<'_> {
     Quoted(path.as_os_str().as_bytes())
+}
+
+/// Writes a message about a path: what is said before it, and what behind it.
+#[inline(never)]
+pub(crate) fn about(
+    f: &mut fmt::Formatter<'_>,
+    before: &str,
+    path: &Path,
+    behind: &dyn Display,
+) -> fmt::Result {
+    f.write_str(before)?;
+    quoted(path).fmt(f)?;
+    behind.fmt(f)
+}
+
+/// Writes what the system refuses to do with a path, and why.
+#[inline(never)]
+pub(crate) fn refused(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    path: &Path,
+    errno: Errno,
+) -> fmt::Result {
+    about(f, what, path, &": ")?;
+    Why(errno).fmt(f)
 }
 
 /// `text` without anything that a terminal would obey.

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::layout::{Directories, hex, join};
 use super::publish::read_list;
-use super::sweep;
+use super::{record, sweep};
 use crate::at;
 use crate::extract::{Listing, Tree, times};
 
@@ -80,15 +80,15 @@ pub(crate) fn carry_over(
     Ok(())
 }
 
-/// The environment of the same name and signer that became ready last.
+/// The environment of the same name and signers that became ready last.
 fn newest_other(ready: BorrowedFd<'_>, package: &VerifiedPackage, env: &str) -> Option<String> {
-    let signer = hex(&package.signer().fingerprint());
+    let signers = record::signers(package);
     let mut newest = None;
     for other in sweep::found(ready) {
         let Some(record) = other.record.filter(|record| {
             other.name != env
                 && record.name == package.metadata().package.name
-                && record.signer == signer
+                && record.signer == signers
         }) else {
             continue;
         };

@@ -1,5 +1,6 @@
 //! Why the store cannot give a work environment.
 
+use crate::errno::Why;
 use crate::report::quoted;
 use core::fmt;
 use std::path::PathBuf;
@@ -161,8 +162,9 @@ impl fmt::Display for StoreError {
                 errno,
             } => write!(
                 f,
-                "cannot {step} {name} in {path}: {errno}",
-                path = quoted(path)
+                "cannot {step} {name} in {path}: {why}",
+                path = quoted(path),
+                why = Why(*errno)
             ),
             StoreError::Setup => f.write_str("a setup command of the package failed"),
         }
@@ -209,8 +211,8 @@ impl fmt::Display for Reason {
                 f,
                 "{name} in it belongs to somebody else, or others can write to it"
             ),
-            Reason::Part { name, errno } => write!(f, "cannot use {name} in it: {errno}"),
-            Reason::System { step, errno } => write!(f, "cannot {step}: {errno}"),
+            Reason::Part { name, errno } => write!(f, "cannot use {name} in it: {}", Why(*errno)),
+            Reason::System { step, errno } => write!(f, "cannot {step}: {}", Why(*errno)),
         }
     }
 }

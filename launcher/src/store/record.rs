@@ -76,7 +76,7 @@ pub struct Record {
     pub name: String,
     /// Version of the package.
     pub version: String,
-    /// Fingerprint of its signer.
+    /// Fingerprints of its signers, in order, with a space between two.
     pub signer: String,
     /// Keys of the shared slots that the work environment links to.
     pub slots: Vec<String>,
@@ -109,6 +109,19 @@ impl Record {
     }
 }
 
+/// The fingerprints of everybody who signed a package, in order, with a space between two.
+///
+/// Two packages are versions of one when these texts are the same: then each signer has signed both. The first signer
+/// alone says nothing, as whoever holds the file can change their order, add one of their own and take some away.
+pub(crate) fn signers(package: &VerifiedPackage) -> String {
+    let signers = package.signers();
+    let mut signers: Vec<_> = signers
+        .map(|signer| signer.fingerprint().hex().to_vec())
+        .collect();
+    signers.sort_unstable();
+    String::from_utf8(signers.join(&b' ')).unwrap_or_default()
+}
+
 /// The record of a package. Without a boot it is for all of them.
 pub(crate) fn write(
     package: &VerifiedPackage,
@@ -128,7 +141,7 @@ pub(crate) fn write(
     line(b"time", time.to_string().as_bytes());
     line(b"name", about.name.as_bytes());
     line(b"version", about.version.as_bytes());
-    line(b"signer", &package.signer().fingerprint().hex());
+    line(b"signer", signers(package).as_bytes());
     slots.iter().for_each(|key| line(b"slot", &key.hex()));
     out.extend_from_slice(b"\nend\n");
     out

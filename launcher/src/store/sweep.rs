@@ -59,7 +59,7 @@ pub(crate) struct Found {
 pub struct Rule {
     /// Last use before this time, in seconds since 1970.
     pub unused_since: u64,
-    /// At least so many newer versions of the same name and signer.
+    /// At least so many newer versions of the same name and signers.
     pub keep: usize,
 }
 
@@ -95,7 +95,7 @@ impl Rule {
 }
 
 impl Found {
-    /// Whether both are versions of one package: of the same name and signer.
+    /// Whether both are versions of one package: of the same name and signers.
     pub(crate) fn is_version_of(&self, other: &Found) -> bool {
         let is_dev = |found: &Found| found.name.ends_with("-dev");
         match (&self.record, &other.record) {

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::key_file::KeyFileFault;
 use crate::at;
+use crate::errno::Why;
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const MODE_BITS: u32 = 0o7777;
@@ -167,7 +168,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = shown(&self.path);
         match &self.problem {
-            Problem::System(errno) => write!(f, "cannot read {path}: {errno}"),
+            Problem::System(errno) => write!(f, "cannot read {path}: {}", Why(*errno)),
             Problem::NotAFile => write!(f, "{path} is not a regular file"),
             Problem::Writable { uid, mode } => write!(
                 f,

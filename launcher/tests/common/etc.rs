@@ -7,9 +7,10 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use psp_format::base64;
+use psp_format::layout::RawIndex;
 use psp_format::metadata::Metadata;
 use psp_format::signature::PrivateKey;
+use psp_format::{base64, encode, signed_by, verify};
 
 use crate::common::{Place, must, output, package_by, write_executable};
 
@@ -83,6 +84,23 @@ impl Etc {
         let signer = PrivateKey::from_text_seed(signer);
         let bytes = package_by(&signer, &[("bin/app", app)], change);
         self.write("p.psp", &bytes)
+    }
+
+    /// A package that prints `started`, signed by all of these keys: the first of them is the one that the index names.
+    pub(crate) fn signed(&self, signers: &[&str], change: impl FnOnce(&mut Metadata)) -> PathBuf {
+        let (first, others) = signers.split_first().unwrap_or((&"", &[]));
+        let path = self.package(first, change);
+        let package = must(fs::read(&path));
+        let found = must(verify::locate_bytes(&package));
+        let text = must(verify::verify(&found)).text().to_vec();
+        let mut index = RawIndex::from_bytes(found.index).clone();
+        for key in others.iter().map(|seed| PrivateKey::from_text_seed(seed)) {
+            let signature = key.sign(&text);
+            index = must(signed_by::add(&index, &key.public_key(), &signature));
+        }
+        let start = package.len().saturating_sub(8200);
+        let trailer = encode::trailer(&index);
+        self.write("p.psp", &[&package[..start], &trailer[..]].concat())
     }
 
     /// Writes a package.
