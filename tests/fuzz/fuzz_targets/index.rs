@@ -1,10 +1,12 @@
 //! The index behind its checksum: version, Adler-32 and package_size are made right, so that the fuzzer gets past them.
+//! What can be located is also dumped.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use psp_format::layout::RawIndex;
-use psp_format::verify::verify_bytes;
+use psp_format::verify::{check_bytes, locate_bytes, verify};
+use psp_format::{dump, signed_by};
 
 const TRAILER_SIZE: usize = 8200;
 
@@ -22,6 +24,22 @@ fuzz_target!(|file: &[u8]| {
     index[8..16].copy_from_slice(&size);
     let checksum = RawIndex::from_bytes(index).checksum();
     index[4..8].copy_from_slice(&checksum.to_le_bytes());
+    let Ok(found) = locate_bytes(&file) else {
+        return;
+    };
+    assert!(!dump::dump(&found).is_empty());
+    let fields = RawIndex::from_bytes(found.index);
+    let count = u32::from_le_bytes(found.index[1568..1572].try_into().unwrap());
+    let records = signed_by::records(fields).ok();
+    assert_eq!(
+        records.map(|records| records.len() as u32),
+        (count <= 16).then_some(count)
+    );
     // Only what the test key signed can be good, and no fuzzer forges a signature: whatever passes is that package.
-    let _ = verify_bytes(&file);
+    if let Ok(package) = verify(&found)
+        && check_bytes(&package, &file).is_ok()
+    {
+        let signers: Vec<&[u8; 32]> = package.signers().map(|key| key.as_bytes()).collect();
+        assert!(signers[1..].is_sorted() && !signers[1..].contains(&signers[0]));
+    }
 });
