@@ -179,11 +179,13 @@ fn slot(u: &mut Unstructured<'_>, number: u64) -> Result<Slot> {
             Slot::tar_zst(number, id, &framed(u, &tar.end(), &boundaries)?)
         }
     };
-    if rarely(u)? {
+    if rarely(u)? && rarely(u)? {
         slot.original_size = slot
             .original_size
             .wrapping_add_signed(u.int_in_range(-2..=2)?);
-        slot.mode = u.int_in_range(0..=0o1777)?;
+    }
+    if kind < 2 || rarely(u)? && rarely(u)? {
+        slot.mode = u.int_in_range(0..=0o777)? | u64::from(u.ratio(1, 64)?) << 9;
     }
     slot.mutable = u.arbitrary()?;
     Ok(slot.at(target))

@@ -141,7 +141,12 @@ type Write<'a> = &'a mut dyn FnMut(&str, &str, &[u8]);
 
 fn texts(write: Write<'_>) {
     write("policy", "every-key", POLICY.as_bytes());
-    write("manifest", "every-key", MANIFEST.as_bytes());
+    // The first byte chooses the name of the file.
+    write("manifest", "flavor", &[b"0", MANIFEST.as_bytes()].concat());
+    let inner = MANIFEST.replace("\n[[", "\n[[tool.flavor.");
+    let inner = inner.replace("\n[c", "\n[tool.flavor.c");
+    let inner = inner.replacen("[", "[tool.flavor.", 1);
+    write("manifest", "pyproject", &[b"1", inner.as_bytes()].concat());
     write("values", "chain", &0x1B01_u64.to_le_bytes());
     write(
         "values",
