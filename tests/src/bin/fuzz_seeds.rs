@@ -147,6 +147,15 @@ fn texts(write: Write<'_>) {
     let inner = inner.replace("\n[c", "\n[tool.flavor.c");
     let inner = inner.replacen("[", "[tool.flavor.", 1);
     write("manifest", "pyproject", &[b"1", inner.as_bytes()].concat());
+    // Each section with the least that a manifest needs: short inputs are fast.
+    let least = "0[package]\nname = \"a\"\nversion = \"1\"\n[command]\nexec = \"/a\"\n";
+    for (nth, section) in MANIFEST.split("\n\n").enumerate() {
+        write(
+            "manifest",
+            &format!("section-{nth}"),
+            [least, section].concat().as_bytes(),
+        );
+    }
     write("values", "chain", &0x1B01_u64.to_le_bytes());
     write(
         "values",
