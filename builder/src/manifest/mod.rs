@@ -68,8 +68,16 @@ pub fn load(file: &Path) -> Result<Project, ManifestError> {
     {
         return Err(ManifestError::new(file, None, Problem::Json));
     }
-    let text = read(file)?;
-    let document = Document::parse(file, &text)?;
+    parse(file, &read(file)?)
+}
+
+/// Reads the text of the manifest `file`, as [`load`] does. No file is looked at.
+///
+/// # Errors
+///
+/// When it is not TOML, or breaks a rule of the manifest; the first such place is named.
+pub fn parse(file: &Path, text: &str) -> Result<Project, ManifestError> {
+    let document = Document::parse(file, text)?;
     let root = document.root();
     let section = match file.file_name().is_some_and(|name| name == PYPROJECT_TOML) {
         false => root,

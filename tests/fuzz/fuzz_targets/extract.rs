@@ -1,5 +1,6 @@
 //! What slots hold, as `flavor verify` checks it: seek table, frames and archive at once. A fuzzer forges no signature,
-//! so the signed record is made for the bytes. The first byte chooses operations and target; the rest is stored.
+//! so the signed record is made for the bytes. The first byte chooses operations and target; the rest is stored. What is
+//! accepted is decoded once more, by the `zstd` and `tar` crates, and means the same.
 
 #![no_main]
 
@@ -9,6 +10,7 @@ use psp_format::frames::{FOOTER_SIZE, SeekTable};
 use psp_format::metadata::{Lifecycle, Purpose, Slot};
 use psp_format::ops::Operations;
 use psp_format::path;
+use psp_format::tar::Entry;
 use psp_launcher::contents::check_slot;
 use psp_launcher::extract::Listing;
 
@@ -62,6 +64,19 @@ fn check(input: &[u8]) -> Option<()> {
     for (entry, same) in listing.entries().zip(again.entries()) {
         assert_eq!(entry, same);
         assert!(operations == Operations::Zstd || path::is_within(&entry.path, slot.root()));
+    }
+    let content = match operations {
+        Operations::Tar => stored.to_vec(),
+        _ => psp_fuzz::read_frames(stored),
+    };
+    assert_eq!(content.len() as u64, original_size);
+    if operations.is_tar() {
+        let entries: Vec<Entry> = listing.entries().collect();
+        let general = psp_fuzz::read_tar(&content, &entries);
+        let same = |general: Vec<(Entry, Vec<u8>)>| {
+            general.into_iter().map(|(entry, _)| entry).eq(entries)
+        };
+        assert!(general.is_none_or(same));
     }
     Some(())
 }
