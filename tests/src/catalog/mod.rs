@@ -9,12 +9,14 @@ mod frames;
 mod index;
 mod metadata;
 mod pax;
+mod regions;
 mod rules;
 mod signature;
 mod signed_by;
 mod slots;
 mod tree;
 mod valid;
+mod valid_tar;
 
 use crate::vector::Vector;
 use crate::writer::Plan;
@@ -96,6 +98,7 @@ fn sorted<T>(mut vectors: Vec<T>, name: impl Fn(&T) -> &String) -> Vec<T> {
 
 fn fill(catalog: &mut Catalog) {
     valid::add(catalog);
+    valid_tar::add(catalog);
     container::add(catalog);
     signature::add(catalog);
     signed_by::add(catalog);
@@ -103,6 +106,7 @@ fn fill(catalog: &mut Catalog) {
     document::add(catalog);
     rules::add(catalog);
     index::add(catalog);
+    regions::add(catalog);
     slots::add(catalog);
     archive::add(catalog);
     pax::add(catalog);
