@@ -4,6 +4,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod archive;
 #[path = "../common/mod.rs"]
 mod common;
+mod integrity;
+mod keys;
+mod metadata;
+mod mutations;
 mod readers;
+mod replaced;
+mod streams;
+mod structure;
