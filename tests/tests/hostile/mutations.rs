@@ -12,8 +12,6 @@ use psp_testkit::writer::index::repair_adler;
 use psp_testkit::writer::member::crc32;
 use psp_testkit::writer::{HEAD, Plan, Slot, TAIL, TRAILER_SIZE, sha8, sha256};
 
-use super::integrity::package;
-
 const SEED: u64 = 0x5053_5046_2F32_3032;
 const MUTATIONS: u64 = 100_000;
 
@@ -43,36 +41,36 @@ impl Random {
 
 /// What is changed. `others` are packages that bytes are taken from.
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
-    match random.below(7) {
-        0 => {
+    match random.below(9) {
+        0..=2 => {
             for _ in 0..2 {
                 let place = random.below(bytes.len());
                 bytes[place] ^= 1 + random.next().to_le_bytes()[0] % 255;
             }
         }
-        1 => drop(bytes.drain(random.range(bytes.len(), 64))),
-        2 => {
+        3 => drop(bytes.drain(random.range(bytes.len(), 64))),
+        4 => {
             let place = random.below(bytes.len() + 1);
             let new: Vec<u8> = (0..=random.below(32))
                 .map(|_| random.next().to_le_bytes()[0])
                 .collect();
             drop(bytes.splice(place..place, new));
         }
-        3 => {
+        5 => {
             let range = random.range(bytes.len() / 2, 64);
             let to = bytes.len() / 2 + random.below(bytes.len() / 2 - range.len());
             for (offset, from) in range.enumerate() {
                 bytes.swap(from, to + offset);
             }
         }
-        4 => {
+        6 => {
             let range = random.range(bytes.len(), 64);
             let copy = bytes[range].to_vec();
             let place = random.below(bytes.len() + 1);
             drop(bytes.splice(place..place, copy));
         }
         // The same place of another package, or its beginning or end.
-        5 => {
+        7 => {
             let other = &others[random.below(others.len())];
             let range = random.range(other.len().min(bytes.len()), 512);
             bytes[range.clone()].copy_from_slice(&other[range]);
@@ -146,11 +144,14 @@ fn part(first: u64, step: usize, good: &[Vec<u8>]) -> (BTreeMap<String, u64>, Ve
     for mutation in (first..MUTATIONS).step_by(step) {
         let mut random = Random(SEED ^ mutation.wrapping_mul(0xD134_2543_DE82_EF95));
         let mut bytes = good[0].clone();
-        for _ in 0..=random.below(3) {
-            mutate(&mut random, &mut bytes, &good[1..]);
-        }
-        if random.below(2) == 1 {
-            repair(&mut bytes);
+        // Packages share much of their bytes: a splice may change nothing, or make one of them of another.
+        while good.contains(&bytes) {
+            for _ in 0..=random.below(3) {
+                mutate(&mut random, &mut bytes, &good[1..]);
+            }
+            if random.below(2) == 1 {
+                repair(&mut bytes);
+            }
         }
         match verify_bytes(&bytes) {
             Err(error) => *layers.entry(error.layer().to_string()).or_insert(0) += 1,
@@ -164,19 +165,33 @@ fn part(first: u64, step: usize, good: &[Vec<u8>]) -> (BTreeMap<String, u64>, Ve
     (layers, accepted)
 }
 
+/// Bytes that look like nothing.
+fn noise(seed: u64, size: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    (0..size).map(|_| random.next().to_le_bytes()[0]).collect()
+}
+
 #[test]
 fn none_of_a_hundred_thousand_mutations_is_accepted() {
     let secret = Secret::from_seed(OTHER);
-    let two = package().signed_by(&[&|text| secret.sign(text)]).bytes();
+    let small = || {
+        let mut plan = Plan::new();
+        plan.launcher = noise(1, 3000);
+        plan.slot(Slot::file(0, "config", b"five!"))
+            .slot(Slot::file(1, "blob", &noise(2, 3000)))
+    };
+    let two = small()
+        .parts()
+        .signed_by(&[&|text| secret.sign(text)])
+        .bytes();
     let other = Plan::new()
         .set("/package", "version", "2.0".into())
         .slot(Slot::file(0, "config", b"other"))
         .bytes();
-    let by_other = Plan::new()
-        .slot(Slot::file(0, "config", b"five!"))
+    let by_other = small()
         .signed(|text| Secret::from_seed(OTHER).sign(text))
         .bytes();
-    let good = [package().bytes(), two, other, by_other];
+    let good = [small().bytes(), two, other, by_other];
     for package in &good {
         verify_bytes(package).unwrap();
         let mut repaired = package.clone();
@@ -216,6 +231,4 @@ fn none_of_a_hundred_thousand_mutations_is_accepted() {
             "seed {SEED:#x}: {layers:?}"
         );
     }
-    let unchanged = layers.get("unchanged").copied().unwrap_or_default();
-    assert!(unchanged < MUTATIONS / 100, "{layers:?}");
 }
