@@ -374,6 +374,7 @@ struct Layout {
 }
 
 /// A slot's bytes and the padding before them.
+#[derive(Clone)]
 pub struct Stored {
     /// Zeros in a valid package.
     pub gap: Vec<u8>,
@@ -382,6 +383,7 @@ pub struct Stored {
 }
 
 /// Every region as bytes; they are written in the order of SPEC.md, 1.
+#[derive(Clone)]
 pub struct Parts {
     /// Bytes of the launcher.
     pub launcher: Vec<u8>,

@@ -35,7 +35,7 @@ pub(crate) fn package() -> Parts {
     }
 }
 
-/// Changes each byte that `pick` gives in a package of its own, then repairs what `repair` says. Each must be refused at
+/// Changes each byte that `pick` gives in a copy of the package, then repairs what `repair` says. Each must be refused at
 /// one of these layers.
 fn each_byte(
     count: usize,
@@ -44,9 +44,10 @@ fn each_byte(
     layers: &[&str],
 ) {
     assert!(count > 0);
+    let good = package();
     for place in 0..count {
         for mask in [0x01, 0x80] {
-            let mut parts = package();
+            let mut parts = good.clone();
             *pick(&mut parts, place) ^= mask;
             repair(&mut parts);
             match verify_bytes(&parts.bytes()) {
