@@ -29,7 +29,7 @@ fn case_101_not_metadata() {
 ///
 /// outcome: refused (125)
 /// layer: layout
-/// message: metadata is not canonical JSON | expected the end of the text | expected UTF-8 | expected a character of a string
+/// message: metadata is not canonical JSON | the end of the text | UTF-8 | a character of a string
 #[test]
 fn case_102_texts_that_are_not_json() {
     case(
@@ -60,14 +60,14 @@ fn case_103_keys_twice() {
 ///
 /// outcome: refused (125) in bounded memory
 /// layer: container | layout
-/// message: metadata of | metadata is not canonical JSON | expected an integer in its range
+/// message: cannot lie at offset | metadata is not canonical JSON | an integer in its range
 #[test]
 fn case_104_too_much_and_no_numbers() {
     case(
         104,
         &["container", "layout"],
         &[
-            "metadata of",
+            "cannot lie at offset",
             CANONICAL,
             "expected an integer in its range",
             "expected \"",
@@ -92,7 +92,7 @@ fn case_104_too_much_and_no_numbers() {
         let place = Place::new(&bytes);
         let (_, peak) = measured(&place, &["verify", "app.psp"]);
         assert!(peak < 64 << 10, "{peak} KiB");
-        assert!(assert_refused(&place, "container").contains("metadata of"));
+        assert!(assert_refused(&place, "container").contains("cannot lie at offset"));
     }
 }
 
@@ -100,10 +100,10 @@ fn case_104_too_much_and_no_numbers() {
 ///
 /// outcome: refused (125) before a signature is looked at, in bounded memory
 /// layer: container
-/// message: metadata of | made by another builder
+/// message: cannot lie at offset | made by another builder
 #[test]
 fn case_105_metadata_of_4_gib() {
-    case(105, &["container"], &["metadata of"]);
+    case(105, &["container"], &["cannot lie at offset"]);
     let size = 4_u64 << 30;
     let parts = launched(|| Plan::new().slot(Slot::file(0, "data", b"content")).parts());
     let start = u64::try_from(parts.launcher.len()).unwrap();
@@ -121,7 +121,7 @@ fn case_105_metadata_of_4_gib() {
     drop(file);
     let (_, peak) = measured(&place, &["verify", "app.psp"]);
     assert!(peak < 64 << 10, "{peak} KiB");
-    assert!(assert_refused(&place, "container").contains("metadata of"));
+    assert!(assert_refused(&place, "container").contains("cannot lie at offset"));
     psp_testkit::host::refusal(&place.start());
     // A compressed member is refused by its first bytes, whatever it would give.
     let compressed = launched(|| {

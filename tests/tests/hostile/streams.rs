@@ -54,7 +54,7 @@ fn bomb(size: usize) -> Vec<u8> {
 ///
 /// outcome: refused (125) at the signed size, in bounded memory
 /// layer: contents
-/// message: no seek table at the end | needs a window of more than | needs a dictionary | has a checksum | not a Zstandard frame | does not hold what the seek table says | an impossible size | frames, from 1 to 262144 are allowed | the sizes of the frames do not add up to the slot | does not begin or end where an archive entry does | bytes of content signed
+/// message: no seek table at the end | needs a window of more than | needs a dictionary | has a checksum | not a Zstandard frame | does not hold what the seek table says | an impossible size | frames, from 1 to | the sizes of the frames do not add up to the slot | does not begin or end where an archive entry does | bytes of content signed
 #[test]
 fn case_084_bombs() {
     case(
@@ -161,7 +161,7 @@ static BASE: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
 ///
 /// outcome: 100,000 entries are unpacked; beyond 4,194,304 entries, or 262,144 frames, it is refused (125)
 /// layer: contents
-/// message: frames, from 1 to 262144 are allowed
+/// message: frames, from 1 to
 #[test]
 fn case_086_a_hundred_thousand_entries() {
     case(86, &["contents"], &["frames, from 1 to 262144 are allowed"]);
@@ -251,7 +251,7 @@ fn case_087_gzip() {
 ///
 /// outcome: refused (125)
 /// layer: layout | contents
-/// message: not a slot path | names that begin with .flavor are the launcher's
+/// message: not a slot path | names that begin with
 #[test]
 fn case_088_targets() {
     let messages = [
