@@ -99,9 +99,14 @@ impl Secret {
         join(key, point, (nonce + challenge * self.scalar).to_bytes())
     }
 
+    /// R and S of the same signature with the group order added to S: the same equation, another encoding.
+    pub fn sign_unreduced(&self, text: &[u8]) -> Signed {
+        self.sign_with_orders(1, text)
+    }
+
     /// R and S of the same signature with the group order added to S so many times (at most 14): the same equation,
     /// another encoding.
-    pub fn sign_unreduced(&self, times: u16, text: &[u8]) -> Signed {
+    pub fn sign_with_orders(&self, times: u16, text: &[u8]) -> Signed {
         let mut signed = self.sign(text);
         let mut carry = 0u16;
         for (byte, order) in signed.signature[32..].iter_mut().zip(ORDER) {

@@ -45,8 +45,8 @@ impl Written {
 /// Signs a text in the way of this number.
 pub fn sign(number: u8, secret: &Secret, text: &[u8]) -> Signed {
     match number {
-        6 => return secret.sign_unreduced(1, text),
-        7 => return secret.sign_unreduced(14, text),
+        6 => return secret.sign_unreduced(text),
+        7 => return secret.sign_with_orders(14, text),
         _ => (),
     }
     let mut last = None;

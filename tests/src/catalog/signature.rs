@@ -301,7 +301,7 @@ fn encodings(catalog: &mut Catalog) {
         "s-plus-order",
         "24",
         "S + L: the equation holds, the encoding is another",
-        |text| signer().sign_unreduced(1, text),
+        |text| signer().sign_unreduced(text),
     );
     refused(catalog, "s-is-order", "24", "S = L", |text| {
         let mut signed = signer().sign(text);

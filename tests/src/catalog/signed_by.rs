@@ -232,7 +232,7 @@ fn signatures(catalog: &mut Catalog) {
         "signed-by-s-plus-order",
         "24",
         "S + L: the equation holds",
-        &|text| other().sign_unreduced(1, text),
+        &|text| other().sign_unreduced(text),
     );
     broken(
         "signed-by-r-torsion",

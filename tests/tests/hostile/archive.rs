@@ -11,9 +11,8 @@ use psp_testkit::writer::frames::Frames;
 use psp_testkit::writer::tar::{BLOCK, Entry, header, stream};
 use psp_testkit::writer::{Plan, Slot};
 
-use super::readers::{
-    Place, archive_case, assert_refused, assert_starts, is_plain, launched, measured,
-};
+use super::place::{Place, assert_refused, assert_starts, is_plain, measured};
+use super::readers::{archive_case, launched};
 
 const HEADER: &str = "of the header is not in the strict form";
 const ORDER: &str = "path is a duplicate or out of order";

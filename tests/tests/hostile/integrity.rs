@@ -6,7 +6,8 @@ use psp_testkit::writer::tar::{Entry, stream};
 use psp_testkit::writer::{Parts, Plan, Slot};
 
 use super::common;
-use super::readers::{Place, assert_refused, assert_starts, case, launched, stub};
+use super::place::{Place, assert_refused, assert_starts};
+use super::readers::{case, launched, stub};
 
 const LAUNCHER: &str = "the launcher does not match its signed checksum";
 const SIGNATURE: &str = "the signature does not match the metadata";

@@ -11,6 +11,7 @@ mod integrity;
 mod keys;
 mod metadata;
 mod mutations;
+mod place;
 mod readers;
 mod replaced;
 mod streams;

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use psp_testkit::writer::{Plan, Slot};
 use serde_json::json;
 
-use super::readers::{Place, assert_refused, case, is_plain, launched, measured};
+use super::place::{Place, assert_refused, is_plain, measured};
+use super::readers::{case, launched};
 
 const CANONICAL: &str = "metadata is not canonical JSON";
 const MEMBER: &str = "metadata member differs from the strict form";

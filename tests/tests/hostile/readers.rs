@@ -6,21 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::OnceLock;
 
 use psp_format::verify::verify_bytes;
 use psp_testkit::catalog::{self, Launched};
-use psp_testkit::host::{listing, refusal, refusal_of};
-use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::host::refusal_of;
+use psp_testkit::project::{Project, text};
 use psp_testkit::reader;
 use psp_testkit::vector::{self, Vector};
 use psp_testkit::writer::setting::{self, Archives, Setting};
 use serde_json::Value;
 
 use super::common;
+use super::place::{Place, Said, failed_check, is_plain};
 
 /// Vectors that the file itself does not refuse when it is started, each with its reason.
 const RUN_WHEN_STARTED: &[(&str, &str)] = &[
@@ -63,13 +62,6 @@ const DO_NOT_START: &[(&str, &str)] = &[
 
 /// Vectors whose good twin does not start.
 const TWIN_DOES_NOT_START: &[&str] = &["policy-hash-zero"];
-
-/// What `flavor verify` said of a vector that it refused: the layer, and why.
-#[derive(Clone)]
-pub(crate) struct Said {
-    pub(crate) layer: String,
-    pub(crate) detail: String,
-}
 
 /// A vector and what came of it, found out once.
 struct Tried {
@@ -136,123 +128,6 @@ fn second_reader() -> &'static BTreeMap<String, Value> {
             .into_iter()
             .map(|answer| (answer["file"].as_str().unwrap().to_owned(), answer))
             .collect()
-    })
-}
-
-/// A directory for one package, which may leave a mark, with a cache for it.
-pub(crate) struct Place(tempfile::TempDir);
-
-impl Place {
-    pub(crate) fn new(file: &[u8]) -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        place.put(file);
-        place
-    }
-
-    /// Puts another package in the place of this one.
-    pub(crate) fn put(&self, file: &[u8]) {
-        // A new file: the old one may still be mapped by who is just being executed.
-        let _ = fs::remove_file(self.package());
-        fs::write(self.package(), file).unwrap();
-        fs::set_permissions(self.package(), PermissionsExt::from_mode(0o755)).unwrap();
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub(crate) fn package(&self) -> PathBuf {
-        self.path().join("app.psp")
-    }
-
-    pub(crate) fn cache(&self) -> PathBuf {
-        self.path().join("cache")
-    }
-
-    /// Whether the command of the package was executed; forgets it.
-    pub(crate) fn was_executed(&self) -> bool {
-        fs::remove_file(self.path().join("mark")).is_ok()
-    }
-
-    /// Runs a command with nothing in its environment but this place.
-    pub(crate) fn output(&self, mut command: Command) -> Output {
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.path())
-            .env("FLAVOR_CACHE", self.cache())
-            .current_dir(self.path())
-            .stdin(Stdio::null());
-        // Another thread may have inherited the file while it was written; it lets go when it executes.
-        for _ in 0..1000 {
-            match command.output() {
-                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                    std::thread::sleep(std::time::Duration::from_millis(5));
-                }
-                result => return result.unwrap(),
-            }
-        }
-        panic!("{}: busy", self.package().display());
-    }
-
-    pub(crate) fn start(&self) -> Output {
-        self.output(Command::new(self.package()))
-    }
-
-    pub(crate) fn flavor(&self, words: &[&str]) -> Output {
-        let mut command = flavor();
-        command.args(words);
-        self.output(command)
-    }
-
-    /// What the cache holds, but for its locks: they are empty, and stay.
-    pub(crate) fn cached(&self) -> Vec<(PathBuf, u32, Vec<u8>)> {
-        let mut found = match self.cache().exists() {
-            true => listing(&self.cache()),
-            false => Vec::new(),
-        };
-        found.retain(|(path, ..)| !path.starts_with("locks"));
-        found
-    }
-
-    /// The entries of the cache: names in the directories where there are any.
-    pub(crate) fn entries(&self) -> BTreeSet<PathBuf> {
-        let of = |directory: &str| {
-            let names = fs::read_dir(self.cache().join(directory));
-            names
-                .into_iter()
-                .flatten()
-                .map(|entry| entry.unwrap().path())
-        };
-        ["slots", "envs", "ready", "runs", "staging"]
-            .into_iter()
-            .flat_map(of)
-            .collect()
-    }
-}
-
-/// Whether a text can be shown on a terminal as it is.
-pub(crate) fn is_plain(output: &[u8]) -> bool {
-    let hostile = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    !text(output).chars().any(hostile)
-}
-
-/// The first check that failed, by the name of its layer.
-pub(crate) fn failed_check(output: &Output) -> Option<Said> {
-    let verdict: Value = serde_json::from_slice(&output.stdout).ok()?;
-    let checks = verdict["checks"].as_array()?;
-    let failed = checks.iter().find(|check| check["status"] == "failed")?;
-    let name = failed["name"].as_str()?;
-    let layer = match name.split(' ').next()? {
-        "slots" => "slot",
-        first => first,
-    };
-    Some(Said {
-        layer: layer.to_owned(),
-        detail: failed["detail"].as_str()?.to_owned(),
     })
 }
 
@@ -549,46 +424,6 @@ fn refused(number: u32, archives: Archives) -> Vec<(String, Said)> {
 /// Packages made with the launcher that starts, and the command that leaves a mark.
 pub(crate) fn launched<T>(make: impl FnOnce() -> T) -> T {
     setting::with(setting_of(Archives::Tar), make)
-}
-
-/// Starts a good package and shows that its command was executed.
-pub(crate) fn assert_starts(place: &Place) {
-    let output = place.start();
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(text(&output.stdout), "started\n");
-    assert!(place.was_executed());
-}
-
-/// The file is refused by `flavor verify` at this layer, by `extract-all`, and by `flavor run`, and nothing is left.
-pub(crate) fn assert_refused(place: &Place, layer: &str) -> String {
-    let output = place.flavor(&["verify", "--json", "app.psp"]);
-    let said = failed_check(&output).unwrap_or_else(|| panic!("{output:?}"));
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(said.layer, layer, "{}", said.detail);
-    let output = place.flavor(&["extract-all", "app.psp", "out"]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(!place.path().join("out").exists());
-    refusal(&place.flavor(&["run", "app.psp"]));
-    assert!(!place.was_executed());
-    said.detail
-}
-
-/// What a command prints, and the most memory that it used, in KiB.
-pub(crate) fn measured(place: &Place, words: &[&str]) -> (Output, u64) {
-    const SCRIPT: &str = "import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:]).returncode
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-open('peak', 'w').write(str(peak))
-sys.exit(code)";
-    let mut command = Command::new("python3");
-    command
-        .args(["-c", SCRIPT])
-        .arg(flavor().get_program())
-        .args(words);
-    let output = place.output(command);
-    let peak = fs::read_to_string(place.path().join("peak")).unwrap();
-    fs::remove_file(place.path().join("peak")).unwrap();
-    (output, peak.parse().unwrap())
 }
 
 /// The harness can fail: what is good is executed, by the file itself and by `flavor run`, in every chain of archives.

@@ -11,7 +11,8 @@ use psp_testkit::writer::member::{HEADER, fixed_huffman, wrap};
 use psp_testkit::writer::{Parts, Plan, Slot, hex_sha256};
 
 use super::common;
-use super::readers::{Place, assert_refused, assert_starts, case, failed_check, launched};
+use super::place::{Place, assert_refused, assert_starts, failed_check};
+use super::readers::{case, launched};
 
 const IMPLIED: &str = "is not what the signed metadata implies";
 const STORED: &str = "stored bytes do not match their signed checksum";

@@ -11,7 +11,8 @@ use psp_testkit::writer::member;
 use psp_testkit::writer::tar::{BLOCK, Entry, stream};
 use psp_testkit::writer::{Plan, Slot};
 
-use super::readers::{Place, assert_refused, assert_starts, case, launched, measured};
+use super::place::{Place, assert_refused, assert_starts, measured};
+use super::readers::{case, launched};
 
 /// Above what a package of nothing takes.
 const MEMORY: u64 = 64 << 10;

@@ -3,7 +3,8 @@
 use psp_testkit::writer::{Plan, Slot};
 
 use super::common;
-use super::readers::{Place, assert_refused, assert_starts, case, launched, measured};
+use super::place::{Place, assert_refused, assert_starts, measured};
+use super::readers::{case, launched};
 
 const IMPLIED: &str = "is not what the signed metadata implies";
 const TABLE: &str = "cannot lie at offset";
