@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
+use psp_testkit::vector;
 use psp_testkit::writer::{Plan, Slot};
 use serde_json::json;
 
@@ -141,16 +142,31 @@ fn case_105_metadata_of_4_gib() {
 
 /// Each key of the metadata is absent, or of another type.
 ///
-/// outcome: refused (125), and the key is named
+/// outcome: refused (125); a key that is absent is named, a value of another type by its place in the text
 /// layer: layout
 /// message: expected | is not what the signed metadata implies | metadata is not canonical JSON
 #[test]
 fn case_106_each_key() {
-    case(
-        106,
-        &["layout"],
-        &["metadata, ", CANONICAL, "slot table, entry"],
-    );
+    let messages = ["metadata, ", "expected ", CANONICAL, "slot table, entry"];
+    let said = case(106, &["layout"], &messages);
+    let mut named = 0;
+    for vector in vector::load_all() {
+        // Their comments are "PATH is absent".
+        let path = vector.comment.strip_suffix(" is absent");
+        let Some(key) = path.and_then(|path| path.rsplit('/').next()) else {
+            continue;
+        };
+        let (_, said) = said.iter().find(|(name, _)| *name == vector.name).unwrap();
+        let expected = format!("expected \"{key}\":");
+        assert!(
+            said.detail.contains(&expected),
+            "{}: {}",
+            vector.name,
+            said.detail
+        );
+        named += 1;
+    }
+    assert!(named > 30, "{named}");
 }
 
 /// The signed record of a slot and its descriptor contradict each other, or the record breaks a rule.

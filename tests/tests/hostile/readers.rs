@@ -356,8 +356,8 @@ fn good_twin(launched: &Launched, file: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Runs every vector that bears this number, and compares where each was refused with `layers`, and what was said with
-/// `messages`: each vector is refused with one of these, and each of these is said of one.
-pub(crate) fn case(number: u32, layers: &[&str], messages: &[&str]) {
+/// `messages`: each vector is refused with one of these, and each of these is said of one. What was said of each.
+pub(crate) fn case(number: u32, layers: &[&str], messages: &[&str]) -> Vec<(String, Said)> {
     let said = refused(number, Archives::Tar);
     let found: BTreeSet<&str> = said.iter().map(|(_, said)| &*said.layer).collect();
     assert_eq!(
@@ -373,6 +373,7 @@ pub(crate) fn case(number: u32, layers: &[&str], messages: &[&str]) {
         let one = said.iter().any(|(_, said)| said.detail.contains(message));
         assert!(one, "case {number}: nothing is refused with {message:?}");
     }
+    said
 }
 
 /// The same for archives, and each again in the other chains.
