@@ -72,8 +72,18 @@ pub fn extract(
             }
         })?;
         let mut content = Gzip::new(file.file(), range);
-        launcher_extract::tar_stream(slot, &mut content, into.as_fd(), &options)
-            .and_then(|written| content.at_end().map(|()| written))
+        let written = launcher_extract::tar_stream(slot, &mut content, into.as_fd(), &options)
+            .and_then(|written| content.at_end().map(|()| written));
+        // An archive that contradicts itself can fail at the file system before it fails at a rule: say which.
+        if let Err(ExtractError::Write { .. } | ExtractError::Exists { .. }) = written
+            && let Err(refusal) = check(file, slot, range, meter)?
+        {
+            return Err(Error::Refused {
+                path: file.path().to_owned(),
+                refusal,
+            });
+        }
+        written
     } else {
         launcher_extract::slot(package, &slot.id, file.file(), into.as_fd(), &options)
     };

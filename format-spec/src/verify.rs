@@ -106,7 +106,7 @@ pub fn verify(found: &Found<'_>) -> Result<VerifiedPackage, Error> {
     let metadata = Metadata::read(&text)?;
     let (layout, mut index) = check_layout(found, fields, &metadata, text.len())?;
     encode::finish_index(&mut index, Some((&signer, &signature)), records);
-    compare_index(found, &index)?;
+    compare_index(found, &mut index)?;
     Ok(VerifiedPackage {
         metadata,
         text,
@@ -126,7 +126,7 @@ pub fn verify_unsigned(found: &Found<'_>) -> Result<(Metadata, UnsignedPackage),
     let (layout, index) = check_layout(found, fields, &metadata, text.len())?;
     let mut expected = index.clone();
     encode::finish_index(&mut expected, None, &[]);
-    compare_index(found, &expected)?;
+    compare_index(found, &mut expected)?;
     Ok((
         metadata,
         UnsignedPackage {
@@ -254,14 +254,18 @@ fn check_layout(
 }
 
 /// M10.
-fn compare_index(found: &Found<'_>, expected: &RawIndex) -> Result<(), Error> {
-    match first_difference(RawIndex::FIELDS, found.index, expected.as_bytes()) {
-        Some(field) => Err(Error::IndexField {
-            field: field.name,
-            at: field_offset(found, field.offset),
-        }),
-        None => Ok(()),
-    }
+fn compare_index(found: &Found<'_>, expected: &mut RawIndex) -> Result<(), Error> {
+    let Some(first) = first_difference(RawIndex::FIELDS, found.index, expected.as_bytes()) else {
+        return Ok(());
+    };
+    // The checksum stands before whatever makes it another one.
+    expected.index_checksum = RawIndex::from_bytes(found.index).index_checksum;
+    let field = first_difference(RawIndex::FIELDS, found.index, expected.as_bytes());
+    let field = field.unwrap_or(first);
+    Err(Error::IndexField {
+        field: field.name,
+        at: field_offset(found, field.offset),
+    })
 }
 
 /// Offset in the file of an index field: the index lies behind 4 bytes of magic.
@@ -318,6 +322,28 @@ mod tests {
                 bytes[at] ^= mask;
                 assert!(verify_bytes(&bytes).is_err(), "byte {at} of {}", good.len());
             }
+        }
+    }
+
+    #[test]
+    fn the_field_that_was_changed_is_named() {
+        let good = package();
+        for (offset, name) in [
+            (60, "flags"),
+            (664, "cpu_features"),
+            (8191, "reserved_3112"),
+        ] {
+            let mut bytes = good.clone();
+            let start = bytes.len() - 8196;
+            bytes[start + offset] ^= 1;
+            let index = bytes[start..].first_chunk().map(RawIndex::from_bytes);
+            let checksum = index.map(RawIndex::checksum).unwrap_or_default();
+            bytes[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
+            let field = match verify_bytes(&bytes) {
+                Err(Error::IndexField { field, .. }) => field,
+                _ => "",
+            };
+            assert_eq!(field, name);
         }
     }
 

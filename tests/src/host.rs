@@ -152,12 +152,20 @@ pub fn by<S: AsRef<OsStr>>(uid: u32, words: impl IntoIterator<Item = S>) -> Vec<
 /// Checks that a start was refused as every start is: exit code 125, nothing on standard output, one `error:` line, below
 /// it at most indented ones, and one `help:` line. Gives the message.
 pub fn refusal(output: &Output) -> String {
+    refusal_of(output).unwrap_or_else(|wrong| panic!("{wrong}: {output:?}"))
+}
+
+/// The same, with what is wrong instead of a panic.
+pub fn refusal_of(output: &Output) -> Result<String, &'static str> {
     let message = text(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(125), "{message}");
-    assert_eq!(text(&output.stdout), "", "{message}");
-    let lines: Vec<&str> = message.lines().collect();
-    let shape: String = lines
-        .iter()
+    if output.status.code() != Some(125) {
+        return Err("not exit code 125");
+    }
+    if !output.stdout.is_empty() {
+        return Err("something is on standard output");
+    }
+    let shape: String = message
+        .lines()
         .map(|line| match line {
             line if line.starts_with("error: ") => 'e',
             line if line.starts_with("help: ") => 'h',
@@ -165,9 +173,10 @@ pub fn refusal(output: &Output) -> String {
             _ => '?',
         })
         .collect();
-    assert_eq!(shape.replace('.', ""), "eh", "{message}");
-    assert!(shape.ends_with('h'), "{message}");
-    message
+    match shape.replace('.', "") == "eh" && shape.ends_with('h') {
+        true => Ok(message),
+        false => Err("not one line of fact and one of help"),
+    }
 }
 
 /// A file or directory with everything below it: for comparing what was unpacked with what was packed. Sorted lines of

@@ -34,7 +34,7 @@ pub struct Signed {
 
 /// The secret half of a key: its scalar, and the prefix that nonces are derived from.
 pub struct Secret {
-    scalar: Scalar,
+    pub(crate) scalar: Scalar,
     prefix: [u8; 32],
 }
 
@@ -101,10 +101,16 @@ impl Secret {
 
     /// R and S of the same signature with the group order added to S: the same equation, another encoding.
     pub fn sign_unreduced(&self, text: &[u8]) -> Signed {
+        self.sign_with_orders(1, text)
+    }
+
+    /// R and S of the same signature with the group order added to S so many times (at most 14): the same equation,
+    /// another encoding.
+    pub fn sign_with_orders(&self, times: u16, text: &[u8]) -> Signed {
         let mut signed = self.sign(text);
         let mut carry = 0u16;
         for (byte, order) in signed.signature[32..].iter_mut().zip(ORDER) {
-            let sum = u16::from(*byte) + u16::from(order) + carry;
+            let sum = u16::from(*byte) + u16::from(order) * times + carry;
             *byte = sum.to_le_bytes()[0];
             carry = sum >> 8;
         }
@@ -180,6 +186,41 @@ pub const IDENTITY_NEGATIVE: [u8; 32] = {
     bytes
 };
 
+/// The same with the sign bit set.
+pub const IDENTITY_ABOVE_P_NEGATIVE: [u8; 32] = negative(IDENTITY_ABOVE_P);
+
+/// A point of order 4 with y written as p instead of 0.
+pub const ORDER_4_AS_P: [u8; 32] = {
+    let mut bytes = IDENTITY_ABOVE_P;
+    bytes[0] = 0xED;
+    bytes
+};
+
+/// The other point of order 4, with y written as p.
+pub const ORDER_4_AS_P_NEGATIVE: [u8; 32] = negative(ORDER_4_AS_P);
+
+/// The point of order 2 (y = -1) with the sign bit set, although x is zero.
+pub const ORDER_2_NEGATIVE: [u8; 32] = {
+    let mut bytes = [0xFF; 32];
+    bytes[0] = 0xEC;
+    bytes
+};
+
+/// y = p + 3, a point of large order that nobody knows the secret of.
+pub const LARGE_ABOVE_P: [u8; 32] = {
+    let mut bytes = IDENTITY_ABOVE_P;
+    bytes[0] = 0xF0;
+    bytes
+};
+
+/// Its negative.
+pub const LARGE_ABOVE_P_NEGATIVE: [u8; 32] = negative(LARGE_ABOVE_P);
+
+const fn negative(mut bytes: [u8; 32]) -> [u8; 32] {
+    bytes[31] |= 0x80;
+    bytes
+}
+
 /// y = 2 is not the y of a point on the curve.
 pub const NOT_A_POINT: [u8; 32] = {
     let mut bytes = [0; 32];
@@ -194,7 +235,7 @@ fn search(attempt: impl Fn(Scalar) -> Option<Signed>) -> Signed {
         .expect("one in eight")
 }
 
-fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
+pub(crate) fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
     let mut hash = Sha512::new();
     for part in parts {
         hash.update(part);
@@ -202,7 +243,7 @@ fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
 }
 
-fn join(key: [u8; 32], point: [u8; 32], scalar: [u8; 32]) -> Signed {
+pub(crate) fn join(key: [u8; 32], point: [u8; 32], scalar: [u8; 32]) -> Signed {
     let mut signature = [0; 64];
     signature[..32].copy_from_slice(&point);
     signature[32..].copy_from_slice(&scalar);

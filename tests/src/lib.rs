@@ -3,9 +3,11 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`keys`] | signers from fixed seeds, and keys and signatures that must be refused |
+//! | [`taming`] | the signatures that tell Ed25519 verifiers apart |
 //! | [`writer`] | `Plan` -> `Parts` -> bytes: packages, valid unless a hook says otherwise |
 //! | [`vector`] | the file format of `tests/vectors/*.vec` |
 //! | [`project`] | real packages, built and started by the real programs |
+//! | [`reader`] | the second reader, asked about files |
 //! | [`host`] | hosts with mounts and users of their own, for starting packages in |
 //! | [`catalog`] | every vector: one function call, one failure |
 //!
@@ -19,5 +21,7 @@ pub mod catalog;
 pub mod host;
 pub mod keys;
 pub mod project;
+pub mod reader;
+pub mod taming;
 pub mod vector;
 pub mod writer;

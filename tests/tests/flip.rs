@@ -6,6 +6,7 @@
 
 use std::thread;
 
+use psp_format::Layer;
 use psp_format::verify::verify_bytes;
 use psp_testkit::keys::{OTHER, Secret};
 use psp_testkit::writer::frames::Frames;
@@ -43,15 +44,20 @@ fn package() -> Parts {
 }
 
 /// Tries a change at every place of the file, on all processors, and names those that are accepted.
-fn accepted(places: usize, change: impl Fn(usize) -> Vec<u8> + Sync) -> Vec<usize> {
+fn accepted(count: usize, change: impl Fn(usize) -> Vec<u8> + Sync) -> Vec<usize> {
+    places(count, |place| verify_bytes(&change(place)).is_ok())
+}
+
+/// The places of which something is true, asked on all processors.
+fn places(count: usize, is_so: impl Fn(usize) -> bool + Sync) -> Vec<usize> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let change = &change;
+    let is_so = &is_so;
     thread::scope(|scope| {
         let part = |first: usize| {
             move || {
-                (first..places)
+                (first..count)
                     .step_by(threads)
-                    .filter(|place| verify_bytes(&change(*place)).is_ok())
+                    .filter(|place| is_so(*place))
                     .collect()
             }
         };
@@ -81,26 +87,57 @@ fn the_packages_are_valid() {
 
 #[test]
 fn no_byte_can_change() {
-    no_byte_of(&package().bytes());
+    no_byte_of(&package());
 }
 
 #[test]
 fn no_byte_of_a_package_with_three_signatures_can_change() {
-    no_byte_of(&signed_by_two().bytes());
+    no_byte_of(&signed_by_two());
 }
 
-fn no_byte_of(whole: &[u8]) {
+fn no_byte_of(parts: &Parts) {
+    let whole = parts.bytes();
+    let regions = regions(parts);
+    assert_eq!(regions.last().map(|region| region.0), Some(whole.len()));
+    let layer_of = |place: usize| {
+        let region = regions.iter().find(|(end, _)| place < *end);
+        region.map(|(_, layer)| *layer)
+    };
     for mask in [0x01, 0x80, 0xFF] {
-        let places = accepted(whole.len(), |place| {
-            let mut bytes = whole.to_vec();
+        let places = places(whole.len(), |place| {
+            let mut bytes = whole.clone();
             bytes[place] ^= mask;
-            bytes
+            let layer = verify_bytes(&bytes).err().map(|error| error.layer());
+            layer != layer_of(place)
         });
         assert!(
             places.is_empty(),
-            "changed by {mask:#04x} and accepted: {places:?}"
+            "changed by {mask:#04x} and accepted, or refused at another layer: {places:?}"
         );
     }
+}
+
+/// Where each region ends, and the layer that finds a changed byte in it when nothing is repaired.
+fn regions(parts: &Parts) -> Vec<(usize, Layer)> {
+    let mut regions = vec![
+        (parts.launcher.len(), Layer::Launcher),
+        (parts.member.len(), Layer::Container),
+        (parts.gap_table.len(), Layer::Layout),
+        (64 * parts.table.len(), Layer::Layout),
+    ];
+    for slot in &parts.slots {
+        regions.push((slot.gap.len(), Layer::Layout));
+        regions.push((slot.bytes.len(), Layer::Slot));
+    }
+    regions.push((parts.gap_trailer.len(), Layer::Layout));
+    // The trailer: both magic values, and the index with its checksum.
+    regions.push((8200, Layer::Container));
+    let mut end = 0;
+    for region in &mut regions {
+        end += region.0;
+        region.0 = end;
+    }
+    regions
 }
 
 /// As above in the index, with its checksum computed anew: the checksum is not what keeps it whole.

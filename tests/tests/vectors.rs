@@ -7,10 +7,10 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::Command;
 use std::{env, fs, process};
 
 use psp_testkit::catalog::{self, WITHOUT_VECTOR};
+use psp_testkit::reader::second_reader;
 use psp_testkit::vector::{self, Vector};
 use serde_json::Value;
 
@@ -66,24 +66,8 @@ fn the_second_reader_agrees_with_every_vector() {
     for vector in &vectors {
         fs::write(directory.0.join(&vector.name), &vector.bytes).unwrap();
     }
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("reader/pspf_reader.py");
-    // -B: no __pycache__ in the source tree.
-    let python = if cfg!(windows) { "python" } else { "python3" };
-    let output = Command::new(python)
-        .arg("-B")
-        .arg(script)
-        .arg(&directory.0)
-        .output();
-    let output = output.expect("Python 3 is needed for the second reader");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let answers: BTreeMap<String, Value> = String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+    let answers: BTreeMap<String, Value> = second_reader(&directory.0)
+        .into_iter()
         .map(|answer| (answer["file"].as_str().unwrap().to_string(), answer))
         .collect();
     let wrong: Vec<String> = vectors

@@ -196,7 +196,7 @@ fn header_fields(catalog: &mut Catalog) {
     };
     edit(
         "tar-name-after-nul",
-        "70",
+        "70 78",
         "bytes after the NUL of the name",
         |header| header[60] = b'x',
     );

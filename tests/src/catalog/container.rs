@@ -88,6 +88,14 @@ fn files(catalog: &mut Catalog) {
         "the genuine trailer twice",
         [&whole[..], trailer].concat(),
     );
+    let other = crate::keys::Secret::from_seed(crate::keys::OTHER);
+    let attackers = plan().signed(move |text| other.sign(text)).bytes();
+    refused(
+        "file-attackers-trailer",
+        "97",
+        "the trailer of somebody else's package follows",
+        [&whole[..], &attackers[attackers.len() - TRAILER_SIZE..]].concat(),
+    );
     refused(
         "file-zip-inside",
         "97",

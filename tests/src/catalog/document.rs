@@ -394,11 +394,14 @@ fn platforms_and_times(catalog: &mut Catalog) {
 
 fn values(catalog: &mut Catalog) {
     let mut value = |name: &str, comment: &str, parent, key, value: Value| {
+        let is_for_a_terminal = ["escape", "newline", "rtl"]
+            .iter()
+            .any(|end| name.ends_with(end));
         refused(
             catalog,
             name,
             table_of(parent),
-            "106",
+            if is_for_a_terminal { "106 108" } else { "106" },
             comment,
             plan().set(parent, key, value),
         );
@@ -456,6 +459,9 @@ fn values(catalog: &mut Catalog) {
         ("version-empty", "".to_string()),
         ("version-65", "1".repeat(65)),
         ("version-dot-first", ".1".to_string()),
+        ("version-escape", "1\u{1B}[2J".to_string()),
+        ("version-newline", "1\n".to_string()),
+        ("version-rtl", "1\u{202E}".to_string()),
         ("version-space", "1 0".to_string()),
         ("version-slash", "1/../..".to_string()),
     ] {

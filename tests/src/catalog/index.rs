@@ -1,24 +1,21 @@
-//! The comparison of index, slot table and padding with what the signed metadata implies (SPEC.md, M2, M3, M10, M30).
+//! The comparison of index, slot table and padding with what the signed metadata implies (SPEC.md, M10, M30).
 
 use serde_json::json;
 
 use super::{Catalog, about};
 use crate::keys::{OTHER, Secret};
 use crate::writer::index::FIELDS;
-use crate::writer::{Gaps, Parts, Plan, Slot, hex_sha256};
+use crate::writer::{Parts, Plan, Slot, hex_sha256};
 
 pub(super) fn add(catalog: &mut Catalog) {
     fields(catalog);
     attestation(catalog);
     descriptors(catalog);
     tables(catalog);
-    gaps(catalog);
-    padding(catalog);
-    offsets(catalog);
 }
 
 /// Three slots whose sizes ask for padding between them, and a metadata member that asks for padding, too.
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let plan = |version: &'static str| {
         Plan::new()
             .set("/build", "tool_version", json!(version))
@@ -34,7 +31,7 @@ fn plan() -> Plan {
     plan(version)
 }
 
-fn refused(
+pub(super) fn refused(
     catalog: &mut Catalog,
     layer: &str,
     name: &str,
@@ -345,262 +342,4 @@ fn tables(catalog: &mut Catalog) {
         "the metadata names a slot more than the table has",
         fewer,
     );
-}
-
-/// Room between regions that index, table and metadata agree about.
-fn gaps(catalog: &mut Catalog) {
-    for (name, gaps, comment) in [
-        (
-            "gap-before-metadata",
-            Gaps {
-                before_metadata: 8,
-                ..Gaps::default()
-            },
-            "8 zeros between launcher and metadata",
-        ),
-        (
-            "gap-before-metadata-8192",
-            Gaps {
-                before_metadata: 8192,
-                ..Gaps::default()
-            },
-            "8192 zeros, as flavorpack's Rust builder has them",
-        ),
-        (
-            "gap-before-table",
-            Gaps {
-                before_table: 8,
-                ..Gaps::default()
-            },
-            "8 zeros too many before the slot table",
-        ),
-        (
-            "gap-before-slots",
-            Gaps {
-                before_slots: 8,
-                ..Gaps::default()
-            },
-            "8 zeros between the table and the first slot",
-        ),
-        (
-            "gap-between-slots",
-            Gaps {
-                between_slots: 8,
-                ..Gaps::default()
-            },
-            "8 zeros too many between slots",
-        ),
-        (
-            "gap-before-trailer",
-            Gaps {
-                before_trailer: 8,
-                ..Gaps::default()
-            },
-            "8 zeros too many before the trailer",
-        ),
-        (
-            "gap-before-trailer-1",
-            Gaps {
-                before_trailer: 1,
-                ..Gaps::default()
-            },
-            "one zero too many: the trailer is not aligned",
-        ),
-    ] {
-        // The place of the table can be computed from the index alone, or from the metadata later.
-        let layer = if name == "gap-before-table" {
-            "container|layout"
-        } else {
-            "layout"
-        };
-        let parts = plan().gapped(gaps).parts();
-        refused(catalog, layer, name, "M2", "92", comment, parts);
-    }
-    let parts = Plan::new()
-        .gapped(Gaps {
-            before_trailer: 8,
-            ..Gaps::default()
-        })
-        .parts();
-    refused(
-        catalog,
-        "layout",
-        "gap-no-slots",
-        "M2",
-        "92",
-        "8 zeros between an empty table and the trailer",
-        parts,
-    );
-    let unaligned = plan().parts().with(|parts| {
-        parts.gap_trailer.clear();
-        parts.repair();
-    });
-    assert_ne!(unaligned.bytes().len() % 8, 0);
-    refused(
-        catalog,
-        "layout",
-        "gap-missing-trailer",
-        "M2",
-        "92",
-        "the padding before the trailer is missing",
-        unaligned,
-    );
-}
-
-fn padding(catalog: &mut Catalog) {
-    let mut byte = |name, comment, edit: fn(&mut Parts)| {
-        refused(
-            catalog,
-            "layout",
-            name,
-            "M3",
-            "6",
-            comment,
-            plan().parts().with(edit),
-        )
-    };
-    byte(
-        "padding-before-table",
-        "a padding byte after the metadata is 1",
-        |parts| parts.gap_table[0] = 1,
-    );
-    byte(
-        "padding-between-slots",
-        "a padding byte between slots is 1",
-        |parts| parts.slots[1].gap[0] = 1,
-    );
-    byte(
-        "padding-between-slots-last",
-        "the last padding byte between slots is 0x80",
-        |parts| {
-            *parts.slots[2]
-                .gap
-                .last_mut()
-                .expect("five bytes ask for padding") = 0x80;
-        },
-    );
-    byte(
-        "padding-before-trailer",
-        "a padding byte before the trailer is 1",
-        |parts| parts.gap_trailer[0] = 1,
-    );
-}
-
-/// Records and descriptors agree, and the digests hold; only the place is wrong.
-fn offsets(catalog: &mut Catalog) {
-    let mut at = |name, comment, edit: fn(&mut Vec<u64>)| {
-        refused(
-            catalog,
-            "layout",
-            name,
-            "M2",
-            "92",
-            comment,
-            plan().offsets(edit).parts(),
-        )
-    };
-    at(
-        "overlap-same-bytes",
-        "two slots of equal content at one place",
-        |offsets| offsets[1] = offsets[0],
-    );
-    at(
-        "overlap-out-of-order",
-        "two slots of equal content, the second before the first",
-        |offsets| offsets.swap(0, 1),
-    );
-    let mut huge = |name, value: u64| {
-        let plan = plan().offsets(move |offsets| offsets[2] = value);
-        refused(
-            catalog,
-            "layout",
-            name,
-            "M2",
-            "91",
-            &format!("the third slot's offset is {value}"),
-            plan.parts(),
-        );
-    };
-    huge("offset-zero", 0);
-    huge("offset-one", 1);
-    huge("offset-2-40", 1 << 40);
-    huge("offset-2-63", 1 << 63);
-    huge("offset-overflow", u64::MAX - 7);
-    huge("offset-max", u64::MAX);
-    let size = plan().bytes().len() as u64;
-    huge("offset-eof", size);
-    huge("offset-in-trailer", size - 8200);
-
-    let mut launcher = Plan::new();
-    launcher.launcher = b"12345".to_vec();
-    let inside = launcher
-        .slot(Slot::file(0, "one", b"12345"))
-        .offsets(|offsets| offsets[0] = 0);
-    refused(
-        catalog,
-        "layout",
-        "overlap-launcher",
-        "M2",
-        "92",
-        "the slot is the launcher; its digest holds",
-        inside.parts(),
-    );
-    let tail = Plan::new().slot(Slot::file(0, "tail", &crate::writer::TAIL));
-    let end = Plan::new()
-        .slot(Slot::file(0, "tail", &crate::writer::TAIL))
-        .parts();
-    let end = end.bytes().len() as u64 - 4;
-    refused(
-        catalog,
-        "layout",
-        "overlap-trailer",
-        "M2",
-        "92",
-        "the slot is the last magic; its digest holds",
-        tail.offsets(move |offsets| offsets[0] = end).parts(),
-    );
-
-    for (name, value) in [
-        ("size-2-40", 1u64 << 40),
-        ("size-2-63", 1 << 63),
-        ("size-max", u64::MAX),
-        ("size-zero", 0),
-    ] {
-        let parts = plan()
-            .json(move |root| root["slots"][2]["size"] = json!(value))
-            .parts()
-            .with(|parts| {
-                parts.table[2][24..32].copy_from_slice(&value.to_le_bytes());
-            });
-        refused(
-            catalog,
-            "layout",
-            name,
-            "M2",
-            "91",
-            &format!("the third slot's size is {value}"),
-            parts,
-        );
-    }
-    for (name, value) in [
-        ("launcher-size-zero", 0u64),
-        ("launcher-size-max", u64::MAX),
-        ("launcher-size-less", 56),
-    ] {
-        let parts = plan()
-            .json(move |root| root["launcher"]["size"] = json!(value))
-            .parts()
-            .with_index(|index| {
-                index.set_u64("launcher_size", value);
-            });
-        refused(
-            catalog,
-            "layout|container",
-            name,
-            "M2",
-            "93",
-            &format!("launcher.size is {value}, in the index, too"),
-            parts,
-        );
-    }
 }

@@ -79,6 +79,16 @@ fn text_form(catalog: &mut Catalog) {
         "a space before the text",
         |text| text.insert(0, b' '),
     );
+    text(
+        "json-trailing-comma",
+        "102",
+        "a comma after the last item",
+        |text| {
+            let argv = b"\"],\"command\":";
+            let end = text.windows(argv.len()).position(|part| part == argv);
+            text.insert(end.expect("argv ends with a string") + 1, b',');
+        },
+    );
     let mut replace = |name, cases, comment, from, to: &'static [u8]| {
         refused(
             catalog,
@@ -95,13 +105,6 @@ fn text_form(catalog: &mut Catalog) {
         "a space after a colon",
         "\"name\":\"demo\"",
         b"\"name\": \"demo\"",
-    );
-    replace(
-        "json-trailing-comma",
-        "102",
-        "a comma after the last item",
-        "[\"{workenv}/bin/app\"]",
-        b"[\"{workenv}/bin/app\",]",
     );
     replace(
         "json-comment",

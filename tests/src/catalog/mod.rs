@@ -9,15 +9,18 @@ mod frames;
 mod index;
 mod metadata;
 mod pax;
+mod regions;
 mod rules;
 mod signature;
 mod signed_by;
 mod slots;
 mod tree;
 mod valid;
+mod valid_tar;
 
 use crate::vector::Vector;
 use crate::writer::Plan;
+use crate::writer::setting::{self, Setting};
 
 /// Requirements without a vector file, each with its reason.
 pub const WITHOUT_VECTOR: &[(&str, &str)] = &[
@@ -41,31 +44,84 @@ const STATEMENT: &str =
 /// All vectors, sorted by name.
 pub fn all() -> Vec<Vector> {
     let mut catalog = Catalog::default();
-    valid::add(&mut catalog);
-    container::add(&mut catalog);
-    signature::add(&mut catalog);
-    signed_by::add(&mut catalog);
-    metadata::add(&mut catalog);
-    document::add(&mut catalog);
-    rules::add(&mut catalog);
-    index::add(&mut catalog);
-    slots::add(&mut catalog);
-    archive::add(&mut catalog);
-    pax::add(&mut catalog);
-    tree::add(&mut catalog);
-    frames::add(&mut catalog);
-    let mut vectors = catalog.vectors;
-    vectors.sort_by(|left, right| left.name.cmp(&right.name));
+    fill(&mut catalog);
+    sorted(catalog.vectors, |vector| &vector.name)
+}
+
+/// A vector that was made with a launcher that starts.
+pub struct Launched {
+    /// The vector. Its bytes are what follows the launcher, where it begins with it.
+    pub vector: Vector,
+    /// Whether it begins with the launcher; nothing starts otherwise.
+    pub starts: bool,
+    /// What follows the launcher of the same package without the fault, where the fault was put in after the package was
+    /// planned. It may have a fault, too.
+    pub twin: Option<Vec<u8>>,
+}
+
+impl Launched {
+    /// The file.
+    pub fn file(&self, launcher: &[u8]) -> Vec<u8> {
+        match self.starts {
+            true => [launcher, &self.vector.bytes].concat(),
+            false => self.vector.bytes.clone(),
+        }
+    }
+}
+
+/// All vectors made with another setting, sorted by name. A thousand copies of the launcher would fill the memory, so it
+/// is taken off each.
+pub fn launched(setting: Setting) -> Vec<Launched> {
+    let mut catalog = Catalog {
+        launcher: Some(setting.launcher.clone()),
+        ..Catalog::default()
+    };
+    setting::with(setting, || fill(&mut catalog));
+    let join = |(vector, (starts, twin))| Launched {
+        vector,
+        starts,
+        twin,
+    };
+    let vectors = catalog.vectors.into_iter().zip(catalog.others);
+    sorted(vectors.map(join).collect(), |launched| {
+        &launched.vector.name
+    })
+}
+
+fn sorted<T>(mut vectors: Vec<T>, name: impl Fn(&T) -> &String) -> Vec<T> {
+    vectors.sort_by(|left, right| name(left).cmp(name(right)));
     for pair in vectors.windows(2) {
-        assert_ne!(pair[0].name, pair[1].name, "two vectors of one name");
+        assert_ne!(name(&pair[0]), name(&pair[1]), "two vectors of one name");
     }
     vectors
+}
+
+fn fill(catalog: &mut Catalog) {
+    valid::add(catalog);
+    valid_tar::add(catalog);
+    container::add(catalog);
+    signature::add(catalog);
+    signed_by::add(catalog);
+    metadata::add(catalog);
+    document::add(catalog);
+    rules::add(catalog);
+    index::add(catalog);
+    regions::add(catalog);
+    slots::add(catalog);
+    archive::add(catalog);
+    pax::add(catalog);
+    tree::add(catalog);
+    frames::add(catalog);
 }
 
 /// The vectors so far.
 #[derive(Default)]
 struct Catalog {
     vectors: Vec<Vector>,
+    /// The launcher that is taken off.
+    launcher: Option<Vec<u8>>,
+    /// For each vector, whether the launcher was there, and its twin.
+    others: Vec<(bool, Option<Vec<u8>>)>,
 }
 
 /// What is said of a vector besides its bytes: name, requirements, hostile cases, comment.
@@ -103,7 +159,15 @@ impl Catalog {
         self.refused(layer, about, plan.bytes());
     }
 
-    fn add(&mut self, about: About<'_>, layers: &[&str], bytes: Vec<u8>) {
+    fn add(&mut self, about: About<'_>, layers: &[&str], mut bytes: Vec<u8>) {
+        if let Some(launcher) = &self.launcher {
+            let behind = |file: &[u8]| file.strip_prefix(&launcher[..]).map(<[u8]>::to_vec);
+            let twin = setting::take_unchanged().filter(|twin| *twin != bytes);
+            let rest = behind(&bytes);
+            self.others
+                .push((rest.is_some(), twin.and_then(|twin| behind(&twin))));
+            bytes = rest.unwrap_or(bytes);
+        }
         self.vectors.push(Vector {
             name: about.name.to_string(),
             cases: about.cases.to_string(),

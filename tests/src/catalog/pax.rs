@@ -2,7 +2,7 @@
 
 use super::Catalog;
 use super::archive::{app, refused};
-use super::valid::long_path;
+use super::valid_tar::long_path;
 use crate::writer::tar::{BLOCK, Entry, checksum, header, record, record_sized};
 
 pub(super) fn add(catalog: &mut Catalog) {
@@ -58,6 +58,16 @@ pub(super) fn add(catalog: &mut Catalog) {
             let inner = [&Entry::file("app/b", b"").header()[..], &[0; 512]].concat();
             let mut header = Entry::file("app/a", b"").header();
             checksum(&mut header);
+            app().raw(&record(b"size", b"1024"), &header, &inner).end()
+        },
+    );
+    case(
+        "pax-size-and-header",
+        "81",
+        "the record says 1024, the header 512",
+        {
+            let inner = [&Entry::file("app/b", b"").header()[..], &[0; 512]].concat();
+            let header = Entry::file("app/a", &inner[..512]).header();
             app().raw(&record(b"size", b"1024"), &header, &inner).end()
         },
     );
@@ -160,7 +170,7 @@ pub(super) fn add(catalog: &mut Catalog) {
     );
     case(
         "pax-nul",
-        "70 82",
+        "70 78 82",
         "a NUL in the path",
         records(record(
             b"path",

@@ -3,6 +3,7 @@
 
 use super::{Catalog, about};
 use crate::keys::{self, OTHER, SIGNER, Secret, Signed};
+use crate::taming;
 use crate::writer::{Plan, sha256};
 
 pub(super) fn add(catalog: &mut Catalog) {
@@ -10,6 +11,7 @@ pub(super) fn add(catalog: &mut Catalog) {
     other_signers(catalog);
     weak_keys(catalog);
     encodings(catalog);
+    tamed(catalog);
 }
 
 fn signer() -> Secret {
@@ -50,6 +52,22 @@ fn missing(catalog: &mut Catalog) {
             key: [0; 32],
             signature: [0; 64],
         },
+    );
+    let not_required = Plan::new()
+        .set("", "signature", serde_json::json!("not required"))
+        .signed(|_| Signed {
+            key: [0; 32],
+            signature: [0; 64],
+        });
+    catalog.plan(
+        "signature",
+        about(
+            "signature-not-required",
+            "M22",
+            "20",
+            "key and signature are zero, and the metadata says that none is required",
+        ),
+        not_required,
     );
     refused(
         catalog,
@@ -171,6 +189,35 @@ fn encodings(catalog: &mut Catalog) {
     );
     refused(
         catalog,
+        "key-above-p-negative",
+        "22",
+        "the identity with y = p + 1 and the sign bit",
+        |text| keys::sign_with_encoded_identity(keys::IDENTITY_ABOVE_P_NEGATIVE, text),
+    );
+    for (name, key, comment) in [
+        (
+            "key-order-2-negative",
+            keys::ORDER_2_NEGATIVE,
+            "the point of order 2 with the sign bit of x = 0 set",
+        ),
+        (
+            "key-large-above-p",
+            keys::LARGE_ABOVE_P,
+            "a point of large order with y = p + 3",
+        ),
+        (
+            "key-large-above-p-negative",
+            keys::LARGE_ABOVE_P_NEGATIVE,
+            "its negative with y = p + 3",
+        ),
+    ] {
+        refused(catalog, name, "22", comment, move |text| Signed {
+            key,
+            ..signer().sign(text)
+        });
+    }
+    refused(
+        catalog,
         "key-negative-zero",
         "22",
         "the identity with the sign bit of x = 0 set",
@@ -193,6 +240,30 @@ fn encodings(catalog: &mut Catalog) {
         "R is the identity with y = p + 1; the equation holds",
         |text| signer().sign_with_identity_nonce(keys::IDENTITY_ABOVE_P, text),
     );
+    refused(
+        catalog,
+        "r-above-p-negative",
+        "24",
+        "R is the identity with y = p + 1 and the sign bit; the equation holds",
+        |text| signer().sign_with_identity_nonce(keys::IDENTITY_ABOVE_P_NEGATIVE, text),
+    );
+    for (name, point, comment) in [
+        (
+            "r-order-2-negative",
+            keys::ORDER_2_NEGATIVE,
+            "R is of order 2, with the sign bit of x = 0 set",
+        ),
+        ("r-as-p", keys::ORDER_4_AS_P, "R is of order 4, with y = p"),
+        (
+            "r-as-p-negative",
+            keys::ORDER_4_AS_P_NEGATIVE,
+            "R is of order 4, with y = p and the sign bit",
+        ),
+    ] {
+        refused(catalog, name, "24", comment, move |text| {
+            signer().sign_with_identity_nonce(point, text)
+        });
+    }
     refused(
         catalog,
         "r-identity",
@@ -242,4 +313,47 @@ fn encodings(catalog: &mut Catalog) {
         signed.signature[32..].fill(0xFF);
         signed
     });
+}
+
+/// See [`taming`].
+fn tamed(catalog: &mut Catalog) {
+    for (number, cases, comment) in [
+        (0, "21 23", "key and R of small order, S is 0"),
+        (1, "23", "a key of small order, R of mixed order"),
+        (2, "25", "a key of mixed order, R of small order"),
+        (3, "25", "key and R of mixed order, both equations hold"),
+        (
+            4,
+            "25",
+            "key and R of mixed order, only the equation with the cofactor holds",
+        ),
+        (
+            5,
+            "25",
+            "a key of mixed order, only the equation with the cofactor holds",
+        ),
+        (6, "24", "S + L"),
+        (7, "24", "S + 14 L"),
+        (
+            8,
+            "24 25",
+            "a key of mixed order, R small and not canonical, hashed as it is",
+        ),
+        (
+            9,
+            "24 25",
+            "a key of mixed order, R small and not canonical, hashed in canonical form",
+        ),
+        (10, "22", "a key small and not canonical, hashed as it is"),
+        (
+            11,
+            "22",
+            "a key small and not canonical, hashed in canonical form",
+        ),
+    ] {
+        let name = format!("taming-{number}");
+        refused(catalog, &name, cases, comment, move |text| {
+            taming::sign(number, &signer(), text)
+        });
+    }
 }

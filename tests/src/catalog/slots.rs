@@ -39,6 +39,8 @@ fn records(catalog: &mut Catalog) {
         ("slot-id-dash-first", "-data".to_string()),
         ("slot-id-slash", "da/ta".to_string()),
         ("slot-id-space", "da ta".to_string()),
+        ("slot-id-newline", "da\nta".to_string()),
+        ("slot-id-rtl", "da\u{202E}ta".to_string()),
         ("slot-id-escape", "da\u{1B}[2Jta".to_string()),
         ("slot-id-not-ascii", "d\u{e4}ta".to_string()),
     ] {
@@ -164,7 +166,7 @@ fn operations(catalog: &mut Catalog) {
             catalog,
             name,
             "M35",
-            "99",
+            "99 107",
             comment,
             one(file().operation(text, code)),
         );
@@ -206,6 +208,7 @@ fn operations(catalog: &mut Catalog) {
     );
     chain("ops-upper-case", "upper case", "NONE", 0);
     chain("ops-empty", "an empty text", "", 0);
+    chain("ops-tar-gz-zero", "text tar.gz, number 0", "tar.gz", 0);
     chain("ops-raw", "`raw`, another name of none", "raw", 0);
     for (name, size, comment) in [
         (
@@ -448,6 +451,28 @@ fn digests(catalog: &mut Catalog) {
         "2",
         "another launcher of the same size",
         |parts| parts.launcher.fill(0x90),
+    );
+    let longer = plan().parts().with(|parts| {
+        parts.launcher.extend_from_slice(&[0x90; 8]);
+        for field in ["launcher_size", "metadata_offset", "slot_table_offset"] {
+            let value = parts.index.u64(field);
+            parts.index.set_u64(field, value + 8);
+        }
+        for descriptor in &mut parts.table {
+            let offset = u64::from_le_bytes(descriptor[16..24].try_into().expect("8 bytes"));
+            descriptor[16..24].copy_from_slice(&(offset + 8).to_le_bytes());
+        }
+        parts.repair();
+    });
+    catalog.refused(
+        "container|layout",
+        about(
+            "launcher-longer",
+            "M10 M26",
+            "2",
+            "another launcher of another size, everything unsigned repaired",
+        ),
+        longer.bytes(),
     );
     let wrong = plan().set(
         "/launcher",

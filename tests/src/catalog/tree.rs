@@ -55,6 +55,14 @@ fn paths(catalog: &mut Catalog) {
         "a directory with two final slashes",
         with(&[Entry::directory("app/d/")]),
     );
+    refused(
+        catalog,
+        "tar-path-2000-deep",
+        "M40",
+        "79",
+        "2000 components",
+        with(&[Entry::file(format!("app{}", "/d".repeat(1999)), b"")]),
+    );
     let component = format!("app/{}", "c".repeat(256));
     refused(
         catalog,
@@ -70,7 +78,7 @@ fn paths(catalog: &mut Catalog) {
         "M40",
         "79",
         "a path of 4096 bytes",
-        super::valid::long_tree(&super::valid::long_path(4096)),
+        super::valid_tar::long_tree(&super::valid_tar::long_path(4096)),
     );
     let deep: Vec<Entry> = (1..129)
         .map(|depth| Entry::directory(format!("app{}", "/d".repeat(depth))))
@@ -118,6 +126,21 @@ fn order(catalog: &mut Catalog) {
         "72",
         "a symbolic link, then a directory of its name",
         &[Entry::symlink("app/a", "b"), Entry::directory("app/a")],
+    );
+    order(
+        "tar-directory-then-symlink",
+        "71 77",
+        "a directory, then a symbolic link in its place",
+        &[Entry::directory("app/a"), Entry::symlink("app/a", "b")],
+    );
+    order(
+        "tar-symlink-then-file",
+        "71 77",
+        "a symbolic link, then a file that would be written through it",
+        &[
+            Entry::symlink("app/a", "b"),
+            Entry::file("app/a", b"through"),
+        ],
     );
     order(
         "tar-target-twice",
@@ -260,6 +283,7 @@ fn symlinks(catalog: &mut Catalog) {
         ("tar-symlink-out-only", "../.."),
         ("tar-symlink-parent-later", "a/../b"),
         ("tar-symlink-parent-last", "a/.."),
+        ("tar-symlink-two-steps", "../d/m/../../../x"),
         ("tar-symlink-parent-after-parent", "../a/../../x"),
         ("tar-symlink-dot", "."),
         ("tar-symlink-dot-first", "./a"),

@@ -54,6 +54,7 @@ pub const FIELDS: &[(usize, usize, &str)] = &[
 ];
 
 /// The index. Fields are set by name, so that a vector reads like the table.
+#[derive(Clone)]
 pub struct Index(Box<[u8; SIZE]>);
 
 impl Index {

@@ -15,6 +15,7 @@ pub mod frames;
 pub mod index;
 pub mod json;
 pub mod member;
+pub mod setting;
 pub mod slot;
 pub mod tar;
 
@@ -107,8 +108,15 @@ impl Plan {
     /// A valid package without slots: a launcher of 64 bytes and the metadata that SPEC.md asks for.
     pub fn new() -> Plan {
         let secret = Secret::from_seed(SIGNER);
+        let launcher =
+            b"launcher of 64 bytes: the verifier knows only its size and hash\n".to_vec();
+        let argv = vec!["{workenv}/bin/app".to_string()];
+        let (launcher, argv) = match setting::current() {
+            Some(setting) => (setting.launcher.clone(), setting.argv.clone()),
+            None => (launcher, argv),
+        };
         Plan {
-            launcher: b"launcher of 64 bytes: the verifier knows only its size and hash\n".to_vec(),
+            launcher,
             document: json!({
                 "build": {
                     "platform": { "arch": "amd64", "os": "linux" },
@@ -116,7 +124,7 @@ impl Plan {
                     "tool": "psp-testkit",
                     "tool_version": "1",
                 },
-                "execution": { "argv": ["{workenv}/bin/app"], "command": "{workenv}/bin/app" },
+                "execution": { "argv": argv, "command": "{workenv}/bin/app" },
                 "format": "PSPF/2025",
                 "launcher": {
                     "capabilities": [],
@@ -348,6 +356,7 @@ impl Plan {
         }
         parts.repair_metadata_checksum();
         parts.repair_adler();
+        setting::keep(|| parts.bytes());
         parts
     }
 
@@ -365,6 +374,7 @@ struct Layout {
 }
 
 /// A slot's bytes and the padding before them.
+#[derive(Clone)]
 pub struct Stored {
     /// Zeros in a valid package.
     pub gap: Vec<u8>,
@@ -373,6 +383,7 @@ pub struct Stored {
 }
 
 /// Every region as bytes; they are written in the order of SPEC.md, 1.
+#[derive(Clone)]
 pub struct Parts {
     /// Bytes of the launcher.
     pub launcher: Vec<u8>,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{frames, hex_sha256, sha8, to_u64};
+use super::{frames, hex_sha256, setting, sha8, to_u64};
 
 /// What record and descriptor are made from.
 #[derive(Clone)]
@@ -60,9 +60,11 @@ impl Slot {
 
     /// A tar stream that is stored as it is.
     pub fn tar(number: u64, id: &str, stream: &[u8]) -> Slot {
+        let (operations, code, stored) = setting::archive(stream);
         Slot {
             mode: 0o755,
-            ..Slot::file(number, id, stream).operation("tar", 0x01)
+            stored,
+            ..Slot::file(number, id, stream).operation(operations, code)
         }
     }
 
