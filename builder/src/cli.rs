@@ -139,8 +139,9 @@ pub struct PackArgs {
     /// The project's directory
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// The manifest; without it, `flavor.toml` or `[tool.flavor]` of `pyproject.toml` in DIR
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The manifest, flavorpack's where it ends in `.json`; without it, `flavor.toml` or `[tool.flavor]` of
+    /// `pyproject.toml` in DIR
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub manifest: Option<PathBuf>,
     /// Where to write; without it, `dist/NAME.psp` beside the manifest
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -154,6 +155,12 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
+    /// What `{workenv}` stands for in the sources of a flavorpack manifest; without it, the current directory
+    #[arg(long, value_name = "DIR", default_value = "", hide_default_value = true, value_hint = ValueHint::DirPath)]
+    pub workenv_base: PathBuf,
+    /// As flavorpack's builders have it: `error` is --quiet, `debug` and `trace` are --verbose
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
@@ -163,6 +170,21 @@ pub struct PackArgs {
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
+}
+
+/// How much flavorpack's builders say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// All there is.
+    Trace,
+    /// The same.
+    Debug,
+    /// What is usual.
+    Info,
+    /// The same.
+    Warn,
+    /// Results and errors.
+    Error,
 }
 
 /// Which key signs a new package.
@@ -520,6 +542,22 @@ pub struct ManArgs {
     /// The directory, made when it is not there
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+}
+
+impl Cli {
+    /// The flags of every verb, with what a flag of the verb says about them.
+    pub fn global(&self) -> Global {
+        let level = match &self.verb {
+            Verb::Pack(args) => args.log_level,
+            _ => None,
+        };
+        Global {
+            quiet: self.global.quiet || level == Some(LogLevel::Error),
+            verbose: self.global.verbose
+                || matches!(level, Some(LogLevel::Trace | LogLevel::Debug)),
+            color: self.global.color,
+        }
+    }
 }
 
 impl Verb {
