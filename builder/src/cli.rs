@@ -156,8 +156,8 @@ pub struct PackArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
     /// What `{workenv}` stands for in the sources of a flavorpack manifest; without it, the current directory
-    #[arg(long, value_name = "DIR", default_value = "", hide_default_value = true, value_hint = ValueHint::DirPath)]
-    pub workenv_base: PathBuf,
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workenv_base: Option<PathBuf>,
     /// As flavorpack's builders have it: `error` is --quiet, `debug` and `trace` are --verbose
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,

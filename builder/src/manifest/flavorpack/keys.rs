@@ -3,13 +3,13 @@
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub(crate) struct Key {
     /// As it is written.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What flavorpack 0.5.4 does with it.
-    pub theirs: &'static str,
+    pub(crate) theirs: &'static str,
     /// What becomes of it here.
-    pub ours: &'static str,
+    pub(crate) ours: &'static str,
 }
 
 macro_rules! objects {
@@ -20,7 +20,7 @@ macro_rules! objects {
         )*
 
         /// Each object: where it stands, and its keys.
-        pub const OBJECTS: &[(&str, &[Key])] = &[
+        pub(crate) const OBJECTS: &[(&str, &[Key])] = &[
             $(($at, &[$(Key { name: $name, theirs: $theirs, ours: $ours }),*]),)*
         ];
     };

@@ -266,7 +266,7 @@ fn content(name: &str) -> Option<Content> {
 }
 
 /// `cache` is flavorpack's word for what is `cached` here; `eager` ones are not told apart from them.
-fn lifecycle(name: &str) -> Option<Lifecycle> {
+pub(crate) fn lifecycle(name: &str) -> Option<Lifecycle> {
     match name {
         "cache" | "eager" => Some(Lifecycle::Cached),
         name => Lifecycle::from_name(name),
