@@ -158,8 +158,8 @@ pub struct PackArgs {
     /// What `{workenv}` stands for in the sources of a flavorpack manifest; without it, the current directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub workenv_base: Option<PathBuf>,
-    /// As flavorpack's builders have it: `error` is --quiet, `debug` and `trace` are --verbose
-    #[arg(long, value_enum, value_name = "LEVEL")]
+    /// trace, debug, info, warn or error, as for flavorpack's builders: `error` is --quiet, `debug` and `trace` are --verbose
+    #[arg(long, value_enum, value_name = "LEVEL", hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]

@@ -81,7 +81,7 @@ fn manifest() -> Value {
              "purpose": "payload", "lifecycle": "init"},
         ],
         "execution": {
-            "command": "{workenv}/bin/run 'a \"b' \"c 'd\" {slot:2} {version} ''",
+            "command": "{workenv}/bin/run 'a \"b' \"c 'd\" {slot:2} {version}",
             "env": {"ONE": "{workenv}/1", "TWO": "{package_name}-{version}"},
         },
         "runtime": {"env": {"unset": ["GONE*"], "pass": ["KEPT"], "map": {"OLD": "NEW"}, "set": {"THREE": "3"}}},
@@ -172,7 +172,7 @@ fn an_application_sees_the_same_whoever_built_it() {
     let theirs = said(&project, &pack_theirs(&project, &manifest()));
     assert_eq!(ours, theirs);
     let expected = [
-        "<a \"b><c 'd><(workenv)/data/plain><1.0><><the person's><\\>",
+        "<a \"b><c 'd><(workenv)/data/plain><1.0><the person's><\\>",
         "FLAVOR_COMMAND_NAME=demo.psp",
         "HOME=(workenv)/home",
         "KEPT=1",
@@ -238,7 +238,7 @@ fn what_flavorpack_refuses_or_does_not_do_works() {
         {"type": "write_file", "path": "{workenv}/etc/a", "content": "", "mode": "0604"},
         {"type": "chmod", "path": "{workenv}/lib/*.txt", "mode": "0640"},
         {"type": "write_file", "path": "{workenv}/new/where", "content": "{workenv}"},
-        {"type": "execute", "command": "/bin/sh -c 'echo $ONE > {workenv}/etc/env'", "env": {"ONE": "1"}},
+        {"type": "execute", "command": "/bin/sh -c 'echo $ONE > \"$FLAVOR_WORKENV/etc/env\"'", "env": {"ONE": "1"}},
     ]);
     manifest["cache_validation"] =
         json!({"check_file": "{workenv}/etc/env", "expected_content": "1"});

@@ -234,6 +234,7 @@ fn pyvider_knows_that_it_runs_from_a_package() {
         ("package", "terraform-provider-pyvider"),
         ("version", "0.8.1"),
         ("os", "linux"),
+        ("arch", "amd64"),
         ("platform", "linux_amd64"),
         ("original_command", PROVIDER.to_str().unwrap()),
     ] {

@@ -217,6 +217,26 @@ fn enumerating_and_globs_go_through_the_shell_as_arguments() {
 }
 
 #[test]
+fn programs_may_be_written_or_installed_by_the_setup() {
+    let write = json!([{"type": "write_file", "path": "{workenv}/bin/app", "content": "#!/bin/sh", "mode": "0755"}]);
+    let install = json!([{"type": "execute", "command": "{workenv}/bin/run --install"}]);
+    for setup in [write, install] {
+        let mut manifest = least();
+        manifest["execution"]["command"] = "{workenv}/bin/app".into();
+        manifest["setup_commands"] = setup;
+        load_json(&manifest);
+    }
+    // The first command has nothing that could have installed it.
+    let mut manifest = least();
+    manifest["setup_commands"] = json!([{"type": "execute", "command": "{workenv}/bin/app"}]);
+    let (found, _) = refused_json(&manifest.to_string());
+    assert!(
+        found.contains("[[setup]] starts `{workenv}/bin/app`, a command that no slot provides"),
+        "{found}"
+    );
+}
+
+#[test]
 fn what_the_go_launcher_alone_reads_counts() {
     let mut manifest = least();
     manifest["execution"]["environment"] = json!({"A": "1"});

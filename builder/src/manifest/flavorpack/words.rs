@@ -1,9 +1,10 @@
 //! A command as flavorpack writes it, one text, taken apart into words as its launchers do it.
 //!
-//! There is no shell: spaces, tabs and newlines separate, both quotation marks quote, and nothing else has a meaning. Its
+//! There is no shell: white space separates, both quotation marks quote, and nothing else has a meaning. Its
 //! two launchers differ about backslashes, and about a quotation mark that stays open; what they read differently is
 //! refused, but for `\"` and `\\` between double quotation marks. They put values in place of placeholders first,
-//! so that a space in a path breaks the command; here the words are parted first.
+//! so that a space in a path breaks the command; here the words are parted first. Empty words, which the Rust
+//! launcher loses, are kept as the Go launcher does it.
 
 use super::Fault;
 
@@ -14,7 +15,7 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, Fault> {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
-            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            blank if blank.is_whitespace() => words.extend(word.take()),
             '\'' | '"' => {
                 let word = word.get_or_insert_default();
                 quoted(character, &mut characters, word)?;
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn words_are_those_of_flavorpacks_launchers() {
         for (text, expected) in [
-            ("a  b\tc\nd ", vec!["a", "b", "c", "d"]),
+            ("a  b\tc\nd\u{a0}e ", vec!["a", "b", "c", "d", "e"]),
             ("", vec![]),
             ("'a b' \"c d\"", vec!["a b", "c d"]),
             ("'q \"x' \"d 'y\"", vec!["q \"x", "d 'y"]),
