@@ -336,6 +336,77 @@ fn archives_that_lie_over_each_other_are_refused() {
     assert!(said.contains(expected), "{said}");
 }
 
+/// Makes a wheel with a script, and the manifest that flavorpack's own tool gives its builders for a Python project.
+const WRITE_MANIFEST: &str = r#"
+import json, sys, zipfile
+from pathlib import Path
+from flavor.packaging.orchestrator_helpers import create_builder_manifest
+
+Path("wheels").mkdir()
+info = "hello_app-1.2.dist-info/"
+files = {
+    "hello_app.py": "import os, sys\ndef main(): print('hello', sys.argv[1:], os.environ['HOME'], sys.executable)\n",
+    info + "METADATA": "Metadata-Version: 2.1\nName: hello-app\nVersion: 1.2\n",
+    info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    info + "entry_points.txt": "[console_scripts]\nhello-app = hello_app:main\n",
+}
+record = "".join(f"{name},,\n" for name in [*files, info + "RECORD"])
+with zipfile.ZipFile("wheels/hello_app-1.2-py3-none-any.whl", "w") as wheel:
+    for name, text in {**files, info + "RECORD": record}.items():
+        wheel.writestr(name, text)
+slots = {"uv": "uv.gz", "python": "python.tgz", "wheels": "wheels.tgz"}
+scripts = {"cli_scripts": {"hello-app": "hello_app:main"}}
+keys = {"private": None, "public": None}
+json.dump(create_builder_manifest("hello-app", "1.2", scripts, slots, keys), open("x.json", "w"))
+"#;
+
+#[test]
+fn the_manifest_that_flavorpacks_tool_writes_for_a_python_project_builds_and_installs_it() {
+    let project = Project::new();
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/apps/terraform-provider/rt");
+    let prepare = "tests/apps/terraform-provider/prepare";
+    assert!(
+        python.exists(),
+        "there is no interpreter to pack: {prepare}"
+    );
+    run(
+        Command::new(theirs("python")).args(["-c", WRITE_MANIFEST]),
+        &project,
+    );
+    run(
+        Command::new("tar")
+            .arg("-C")
+            .arg(python)
+            .args(["-czf", "python.tgz", "."]),
+        &project,
+    );
+    run(
+        Command::new("tar").args(["-czf", "wheels.tgz", "wheels"]),
+        &project,
+    );
+    fs::copy(theirs("uv"), project.path().join("uv")).unwrap();
+    run(Command::new("gzip").arg("uv"), &project);
+    let manifest = fs::read(project.path().join("x.json")).unwrap();
+    let packed = pack(&project, &serde_json::from_slice(&manifest).unwrap());
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+
+    for _first_and_later in 0..2 {
+        let output = project
+            .start(&project.output())
+            .arg("a b")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = text(&output.stdout).into_owned();
+        let envs = project.cache().join("envs");
+        assert!(
+            said.starts_with(&format!("hello ['a b'] {}", envs.display())),
+            "{said}"
+        );
+        assert!(said.trim_end().ends_with("/bin/python3"), "{said}");
+    }
+}
+
 /// The first column of a table of the page for people who come from flavorpack.
 fn documented(heading: &str) -> BTreeSet<String> {
     let page =
