@@ -3,6 +3,7 @@
 
 mod flavorpack;
 mod mistakes;
+mod python;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 use flavor::manifest::{
     self, Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, ManifestError, Package,
-    Policy, Project, Purpose, Sign, SlotTimes,
+    Policy, Problem, Project, Purpose, Sign, SlotTimes,
 };
 use tempfile::TempDir;
 

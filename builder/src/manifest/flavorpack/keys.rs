@@ -30,7 +30,7 @@ objects! {
     /// The top level.
     MANIFEST at "" {
         "package": "name and version" => "the same",
-        "slots": "the content" => "the same; at least one thing to start must be there",
+        "slots": "the content" => "the same",
         "execution": "the command" => "the same",
         "runtime": "rules for the environment" => "`[env]`",
         "workenv": "directories, and variables that only the Rust launcher sets" => "both are there",
