@@ -95,10 +95,11 @@ pub fn load_with(file: &Path, workenv_base: &Path) -> Result<Project, ManifestEr
         true => tool_table(&root)?
             .ok_or_else(|| ManifestError::new(file, None, Problem::NoToolTable))?,
     };
-    if flavorpack::python::is_theirs(&section) && is_pyproject(file) {
-        return Err(flavorpack::python::refuse(&document.root(), &section));
-    }
-    let project = sections::project(&section, file)?;
+    let python = match is_pyproject(file) {
+        true => flavorpack::python::project(&document.root(), &section)?,
+        false => None,
+    };
+    let project = sections::project(&section, file, python)?;
     checks::across_sections(&project)?;
     Ok(project)
 }

@@ -7,6 +7,7 @@ use psp_format::metadata::{RESERVED_PREFIX, is_name, is_package_name, is_version
 use psp_format::path;
 
 use super::error::{ManifestError, Problem};
+use super::flavorpack::{self, python::PythonProject};
 use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
     Project, Purpose, Reading, Sign, Slot, SlotTimes,
@@ -21,18 +22,30 @@ pub(super) const DEFAULT_LEVEL: u8 = 19;
 /// The longest age that a policy can name: a hundred years.
 pub(super) const MAX_AGE_DAYS: u32 = 36_525;
 
-/// The whole manifest.
-pub(super) fn project(section: &Section<'_>, file: &Path) -> Result<Project> {
+/// The whole manifest. What it does not say of the package and its environment, `python` does, where flavorpack's keys
+/// stand beside ours.
+pub(super) fn project(
+    section: &Section<'_>,
+    file: &Path,
+    python: Option<PythonProject>,
+) -> Result<Project> {
     refuse_recipes(section)?;
-    section.only(&[
-        "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
-    ])?;
+    section.only(match python {
+        Some(_) => flavorpack::python::BOTH,
+        None => &[
+            "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
+        ],
+    })?;
+    let (named, rules) = python.map(|python| python.parts()).unzip();
     let directory = file.parent().unwrap_or(Path::new(""));
     let optional = |key| section.get(key);
     Ok(Project {
         file: file.into(),
         directory: directory.into(),
-        package: package(&section.require("package", "[package]")?.table()?)?,
+        package: match (section.get("package"), named) {
+            (None, Some(package)) => package,
+            _ => package(&section.require("package", "[package]")?.table()?)?,
+        },
         slots: each(optional("slot"), |section| slot(section, directory))?,
         made: Vec::new(),
         command: match section.get("command") {
@@ -40,7 +53,7 @@ pub(super) fn project(section: &Section<'_>, file: &Path) -> Result<Project> {
             None => return Err(section.error(Problem::NoCommand)),
         },
         commands: optional("commands").map_or(Ok(BTreeMap::new()), commands)?,
-        env: optional("env").map_or(Ok(EnvRules::default()), env)?,
+        env: optional("env").map_or(Ok(rules.unwrap_or_default()), env)?,
         setup: each(optional("setup"), command)?,
         installs: false,
         policy: optional("policy").map(policy).transpose()?,
@@ -373,7 +386,7 @@ fn each<T>(list: Option<Value<'_>>, read: impl Fn(&Section<'_>) -> Result<T>) ->
     tables.iter().map(read).collect()
 }
 
-fn text(section: &Section<'_>, key: &str) -> Result<Option<String>> {
+pub(super) fn text(section: &Section<'_>, key: &str) -> Result<Option<String>> {
     section
         .get(key)
         .map(|value| Ok(value.text()?.to_owned()))

@@ -66,6 +66,44 @@ fn the_environment_is_isolated_unless_the_project_says_otherwise() {
 }
 
 #[test]
+fn a_project_that_builds_with_either_tool_says_its_name_once() {
+    let ours = r#"
+[[tool.flavor.slot]]
+id = "site"
+source = "build/site"
+[tool.flavor.command]
+exec = "{workenv}/site/run"
+"#;
+    let text = format!("{PYTHON}{ours}").replace("version = ", "description = \"d\"\nversion = ");
+    let dir = directory(&[("pyproject.toml", &text)]);
+    let project = manifest::load(&dir.path().join("pyproject.toml")).unwrap();
+    assert_eq!(
+        (
+            project.package.name.as_str(),
+            project.package.version.as_str()
+        ),
+        ("my-app", "1.0")
+    );
+    assert_eq!(project.package.description.as_deref(), Some("d"));
+    assert_eq!(project.env.unset.last().map(String::as_str), Some("X"));
+    assert!(project.policy.unwrap().refuse_root);
+    // Sections of ours win, and unknown keys are known of both.
+    let own = "[tool.flavor.package]\nname = \"own\"\nversion = \"2\"\n[tool.flavor.env]\nset = { A = \"1\" }\n";
+    fs::write(dir.path().join("pyproject.toml"), format!("{text}{own}")).unwrap();
+    let project = manifest::load(&dir.path().join("pyproject.toml")).unwrap();
+    assert_eq!(
+        (project.package.name.as_str(), project.env.unset.len()),
+        ("own", 0)
+    );
+    let (found, help) = refused_python(&text.replace("package_name =", "solt = 1\npackage_name ="));
+    assert!(
+        found.contains("unknown key `solt` in [tool.flavor]"),
+        "{found}"
+    );
+    assert!(help.contains("did you mean `slot`?"), "{help}");
+}
+
+#[test]
 fn mistakes_in_a_python_project_of_flavorpack_are_named() {
     for (from, to, message) in [
         (

@@ -1,27 +1,44 @@
 //! `[tool.flavor]` as flavorpack reads it: a Python project that its tool builds wheels of and packs with an interpreter.
 //!
-//! All of it is read and checked. What a package needs beyond that, an interpreter and the installed project, is the work of
-//! a recipe, which this version does not have: the error says what the project would be, and what is missing.
+//! All of it is read and checked. Where sections of ours stand beside it, which flavorpack does not look at, they say what is
+//! packed, and name, version and environment are taken from here. Otherwise an interpreter and the installed project are
+//! missing, the work of a recipe, which this version does not have: the error says so.
 
 use super::super::error::{ManifestError, Problem};
-use super::super::project::EnvRules;
+use super::super::project::{EnvRules, Package};
 use super::super::reader::Section;
 use super::super::sections;
 use psp_format::metadata::{is_package_name, is_version};
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
-/// Keys that only flavorpack has, `policy` aside, which both have.
-const KEYS: &[&str] = &[
+/// Keys that only flavorpack has.
+const THEIRS: [&str; 5] = [
     "entry_point",
     "package_name",
     "metadata",
     "build",
     "execution",
-    "policy",
 ];
-/// Keys that only ours has.
+/// Sections that only ours has, without one of which there is nothing to pack.
 const OURS: [&str; 3] = ["package", "slot", "command"];
+/// The keys of both, for a project that builds with either tool: flavorpack does not look at ours.
+pub(in crate::manifest) const BOTH: &[&str] = &[
+    "package",
+    "slot",
+    "command",
+    "commands",
+    "env",
+    "setup",
+    "policy",
+    "desktop",
+    "sign",
+    "entry_point",
+    "package_name",
+    "metadata",
+    "build",
+    "execution",
+];
 
 /// What flavorpack removes from the environment of every Python application, unless `isolated = false`.
 const ISOLATION: [&str; 5] = [
@@ -39,6 +56,8 @@ pub struct PythonProject {
     pub name: String,
     /// The project's version.
     pub version: String,
+    /// Of the project.
+    pub description: Option<String>,
     /// `module:function`.
     pub entry_point: String,
     /// Directories of further projects whose wheels are packed too.
@@ -47,27 +66,47 @@ pub struct PythonProject {
     pub env: EnvRules,
 }
 
-/// Whether `[tool.flavor]` is flavorpack's: it has none of our sections, and nothing that is no key of theirs.
-pub(in crate::manifest) fn is_theirs(flavor: &Section<'_>) -> bool {
-    let values = flavor.values();
-    !values.iter().any(|value| OURS.contains(&value.key()))
-        && values
-            .iter()
-            .any(|value| KEYS.contains(&value.key()) && value.key() != "policy")
+impl PythonProject {
+    /// What it says of a package: who it is, and the rules for its environment.
+    pub(in crate::manifest) fn parts(self) -> (Package, EnvRules) {
+        let package = Package {
+            name: self.name,
+            version: self.version,
+            description: self.description,
+            license: None,
+            homepage: None,
+            authors: Vec::new(),
+        };
+        (package, self.env)
+    }
 }
 
-/// Reads the project, and says what its package lacks.
-pub(in crate::manifest) fn refuse(root: &Section<'_>, flavor: &Section<'_>) -> ManifestError {
-    match read(root, flavor) {
-        Ok(project) => flavor.error(Problem::NeedsPython {
+/// The project, where `[tool.flavor]` has keys of flavorpack. Without sections of ours beside them, it is an error that says
+/// what its package lacks.
+pub(in crate::manifest) fn project(
+    root: &Section<'_>,
+    flavor: &Section<'_>,
+) -> Result<Option<PythonProject>> {
+    let has = |keys: &[&str]| {
+        flavor
+            .values()
+            .iter()
+            .any(|value| keys.contains(&value.key()))
+    };
+    if !has(&THEIRS) {
+        return Ok(None);
+    }
+    let project = read(root, flavor)?;
+    match has(&OURS) {
+        true => Ok(Some(project)),
+        false => Err(flavor.error(Problem::NeedsPython {
             project: Box::new(project),
-        }),
-        Err(error) => error,
+        })),
     }
 }
 
 fn read(root: &Section<'_>, flavor: &Section<'_>) -> Result<PythonProject> {
-    flavor.only(KEYS)?;
+    flavor.only(BOTH)?;
     let project = root.require("project", "[project]")?.table()?;
     let own_name = project.require("name", "name = \"my-app\"")?;
     let name = match (flavor.get("package_name"), flavor.get("metadata")) {
@@ -99,6 +138,7 @@ fn read(root: &Section<'_>, flavor: &Section<'_>) -> Result<PythonProject> {
     Ok(PythonProject {
         name: name.into(),
         version: version.into(),
+        description: sections::text(&project, "description")?,
         entry_point: entry_point(&project, flavor, own_name.text()?)?,
         dependencies: dependencies.map_or(Ok(Vec::new()), |value| value.texts())?,
         env: env(flavor)?,
