@@ -2,6 +2,7 @@
 //! reference in `docs/` are made of.
 
 pub mod cache;
+pub mod log_level;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use self::cache::CacheArgs;
+use self::log_level::LogLevel;
 
 /// Packs an application and its runtime into one signed executable file.
 #[derive(Debug, Parser)]
@@ -170,21 +172,6 @@ pub struct PackArgs {
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
-}
-
-/// How much flavorpack's builders say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// All there is.
-    Trace,
-    /// The same.
-    Debug,
-    /// What is usual.
-    Info,
-    /// The same.
-    Warn,
-    /// Results and errors.
-    Error,
 }
 
 /// Which key signs a new package.
