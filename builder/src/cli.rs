@@ -2,6 +2,7 @@
 //! reference in `docs/` are made of.
 
 pub mod cache;
+pub mod log_level;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use self::cache::CacheArgs;
+use self::log_level::LogLevel;
 
 /// Packs an application and its runtime into one signed executable file.
 #[derive(Debug, Parser)]
@@ -139,8 +141,9 @@ pub struct PackArgs {
     /// The project's directory
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// The manifest; without it, `flavor.toml` or `[tool.flavor]` of `pyproject.toml` in DIR
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The manifest, flavorpack's where it ends in `.json`; without it, `flavor.toml` or `[tool.flavor]` of
+    /// `pyproject.toml` in DIR
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub manifest: Option<PathBuf>,
     /// Where to write; without it, `dist/NAME.psp` beside the manifest
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -154,6 +157,12 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
+    /// What `{workenv}` stands for in the sources of a flavorpack manifest; without it, the current directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workenv_base: Option<PathBuf>,
+    /// trace, debug, info, warn or error, as for flavorpack's builders: `error` is --quiet, `debug` and `trace` are --verbose
+    #[arg(long, value_enum, value_name = "LEVEL", hide_possible_values = true)]
+    pub log_level: Option<LogLevel>,
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
@@ -523,6 +532,22 @@ pub struct ManArgs {
     /// The directory, made when it is not there
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+}
+
+impl Cli {
+    /// The flags of every verb, with what a flag of the verb says about them.
+    pub fn global(&self) -> Global {
+        let level = match &self.verb {
+            Verb::Pack(args) => args.log_level,
+            _ => None,
+        };
+        Global {
+            quiet: self.global.quiet || level == Some(LogLevel::Error),
+            verbose: self.global.verbose
+                || matches!(level, Some(LogLevel::Trace | LogLevel::Debug)),
+            color: self.global.color,
+        }
+    }
 }
 
 impl Verb {

@@ -91,7 +91,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Code {
-    let printer = Printer::new(cli.global, cli.verb.json());
+    let printer = Printer::new(cli.global(), cli.verb.json());
     match commands::execute(cli.verb, &printer) {
         Ok(Done { report, answer }) => {
             let code = match answer {

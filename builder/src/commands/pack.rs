@@ -61,7 +61,8 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         None => manifest::find(&args.dir)?,
     };
     printer.detail(&format!("manifest: {}", shown(&manifest)));
-    let project = manifest::load(&manifest)?;
+    let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
+    let project = manifest::load_with(&manifest, workenv_base)?;
     let signer = signer(&args.signing, &project, printer)?;
     let target = args.target.as_deref().unwrap_or(stubs::host_target());
     let file = format!("{}.psp", project.package.name);

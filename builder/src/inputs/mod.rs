@@ -130,6 +130,15 @@ pub struct FileInput {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Note {
+    /// An archive of a flavorpack manifest that has a target, and does not lie there.
+    #[error(
+        "unpacked at the top of the work environment, as flavorpack does it; its target {target} would need a \
+         directory as the source"
+    )]
+    AtRoot {
+        /// As the manifest states it.
+        target: String,
+    },
     /// A package cannot give a program the rights of its owner, so the bits are not carried.
     #[error(
         "{}: the set-user, set-group or sticky bit of mode {mode:04o} is not packed",
@@ -162,6 +171,33 @@ pub enum Note {
 ///
 /// When it cannot be read, holds something that a slot cannot, or an `include` glob of `filter` selects nothing.
 pub fn read(source: &Path, filter: &Filter, times: Times) -> Result<Input, InputError> {
+    read_as(source, filter, times, FileKind::ByName)
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// An archive when its name says so, and otherwise a file.
+    ByName,
+    /// A file, whatever its name.
+    Plain,
+    /// A compressed file, told by its first bytes, whose content counts.
+    Compressed,
+    /// A tar archive, compressed or not.
+    Archive,
+}
+
+/// The same for a file that is of this kind. A directory is one in any case.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_as(
+    source: &Path,
+    filter: &Filter,
+    times: Times,
+    kind: FileKind,
+) -> Result<Input, InputError> {
     let metadata = fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => InputError::Missing {
             path: source.into(),
@@ -181,10 +217,14 @@ pub fn read(source: &Path, filter: &Filter, times: Times) -> Result<Input, Input
             path: source.into(),
             what,
         });
-    } else if let Some(format) = archive::Format::of(source) {
+    } else if let Some(format) = archive_format(source, kind) {
         (archive::collect(source, format, &mut selection)?, None)
     } else if filter.selects_everything() {
-        return Ok(single_file(source, &metadata, times));
+        let mut input = single_file(source, &metadata, times);
+        if let (FileKind::Compressed, Source::File(file)) = (kind, &mut input.source) {
+            (file.size, file.content) = archive::decompress(source)?;
+        }
+        return Ok(input);
     } else {
         return Err(InputError::GlobsForFile {
             path: source.into(),
@@ -208,6 +248,14 @@ pub fn read(source: &Path, filter: &Filter, times: Times) -> Result<Input, Input
         source: Source::Tree(tree),
         notes,
     })
+}
+
+fn archive_format(source: &Path, kind: FileKind) -> Option<archive::Format> {
+    match kind {
+        FileKind::ByName => archive::Format::of(source),
+        FileKind::Archive => Some(archive::Format::Tar),
+        FileKind::Plain | FileKind::Compressed => None,
+    }
 }
 
 fn single_file(path: &Path, metadata: &fs::Metadata, times: Times) -> Input {

@@ -6,13 +6,15 @@ use psp_format::limits::MAX_SLOTS;
 use psp_format::path::is_within;
 
 use super::error::{ManifestError, Problem};
-use super::project::{Command, Lifecycle, Project, Slot};
+use super::project::{Command, Lifecycle, MadeKind, Project, Reading, Slot};
 
 /// What can be known before any source is read.
 pub(super) fn across_sections(project: &Project) -> Result<(), ManifestError> {
     slots(project)?;
     for (section, command) in project.all_commands() {
-        if let Some(path) = project.path_in_package(command) {
+        if let Some(path) = project.path_in_package(command)
+            && !project.brings(command, &path)
+        {
             let slot = providing_slot(project, &section, command, &path)?;
             let is_setup = project.setup.contains(command);
             if !is_there(slot.lifecycle, is_setup) {
@@ -66,6 +68,10 @@ fn slots(project: &Project) -> Result<(), ManifestError> {
             ("id", &slot.id, &mut ids),
             ("target", &slot.target, &mut targets),
         ] {
+            // Archives that are read from the top lie beside each other there.
+            if what == "target" && matches!(slot.reading, Reading::AtRoot { .. }) {
+                continue;
+            }
             if let Some(first) = seen.insert(value, slot.line) {
                 return Err(at_slot(Problem::DuplicateSlot {
                     what,
@@ -128,6 +134,9 @@ impl Project {
             let Some(path) = self.path_in_package(command) else {
                 continue;
             };
+            if self.brings(command, &path) {
+                continue;
+            }
             let slot = providing_slot(self, &section, command, &path)?;
             if !exists(path.as_bytes()) {
                 let problem = Problem::CommandNotInSlot {
@@ -154,6 +163,13 @@ impl Project {
         std::iter::once(("[command]".to_owned(), &self.command))
             .chain(named)
             .chain(setup)
+    }
+
+    /// Whether the program of a command need not be in a slot: the manifest writes it, or a setup command may bring it.
+    fn brings(&self, command: &Command, path: &str) -> bool {
+        let made = &mut self.made.iter();
+        made.any(|made| made.path == path && matches!(made.kind, MadeKind::File(_)))
+            || (self.installs && self.setup.first() != Some(command))
     }
 
     /// Where a command lies below the work environment; `None` for a program of the host. The placeholders that are

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use psp_format::path::PathFault;
 use thiserror::Error;
 
+use super::flavorpack::Fault;
+use super::flavorpack::python::PythonProject;
 use crate::inputs::InputError;
 
 /// Why there is no [`Project`](super::Project). `Display` is one line of fact.
@@ -51,9 +53,38 @@ pub enum Problem {
         /// What the parser said, on one line.
         message: String,
     },
-    /// A manifest of flavorpack's builders.
-    #[error("JSON manifests are not supported in this version")]
-    Json,
+    /// Not JSON.
+    #[error("not valid JSON: {message}")]
+    JsonSyntax {
+        /// What the parser said.
+        message: String,
+    },
+    /// A key that stands twice in one object of JSON.
+    #[error("two keys `{}` in {section}", key.escape_debug())]
+    DuplicateKey {
+        /// As written.
+        key: String,
+        /// The path of the object.
+        section: String,
+    },
+    /// A value that only the manifests of flavorpack have.
+    #[error("`{path}` {fault}")]
+    Foreign {
+        /// Of its key.
+        path: String,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// `[tool.flavor]` of flavorpack, which needs a recipe.
+    #[error(
+        "`[tool.flavor]` is flavorpack's: {} {} starts {}, and its package needs a recipe for Python, which this version \
+         does not have",
+        .project.name, .project.version, .project.entry_point
+    )]
+    NeedsPython {
+        /// What was read.
+        project: Box<PythonProject>,
+    },
     /// `[python]`, `[node]` or `[native]`.
     #[error("the recipe {section} is not supported in this version")]
     Recipe {
@@ -231,7 +262,10 @@ impl Problem {
             Self::Unreadable { .. } => "name a manifest with `--manifest FILE`".into(),
             Self::NotText => "save it as UTF-8".into(),
             Self::Syntax { .. } => "text values stand in quotes; see https://toml.io".into(),
-            Self::Json => "write the same as `flavor.toml`".into(),
+            Self::JsonSyntax { .. } => "see https://json.org; there are no comments in JSON".into(),
+            Self::DuplicateKey { .. } => "keep one of them".into(),
+            Self::Foreign { fault, .. } => fault.help().into(),
+            Self::NeedsPython { project } => needs_python(project),
             Self::Recipe { .. } => {
                 "install into a directory and name that in a `[[slot]]`, with a `[command]` that \
                  starts it"
@@ -273,4 +307,16 @@ impl Problem {
             }
         }
     }
+}
+
+/// What a recipe would do, step by step, for a project of flavorpack.
+fn needs_python(project: &PythonProject) -> String {
+    let mut sources = vec![".".to_owned()];
+    sources.extend(project.dependencies.iter().cloned());
+    let module = project.entry_point.split(':').next().unwrap_or_default();
+    format!(
+        "install it (`pip install --target build/app {}`), copy an interpreter, and describe both in `flavor.toml`: a \
+         `[[slot]]` for each, and `[command]` with the interpreter and `args = [\"-m\", \"{module}\"]`",
+        sources.join(" ")
+    )
 }

@@ -5,10 +5,12 @@
 //! or a value out of range is an error with its line, what was expected and what was found.
 //!
 //! `reader` knows TOML and where each value stood, `sections` knows the keys, `checks` knows the rules that
-//! hold between sections.
+//! hold between sections. `json` and `flavorpack` are the same for the manifests of flavorpack.
 
 mod checks;
 mod error;
+pub mod flavorpack;
+mod json;
 mod project;
 mod reader;
 mod sections;
@@ -19,10 +21,11 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ManifestError, Problem};
 pub use project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Sign, Slot, SlotTimes,
+    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Made, MadeKind, PLATFORMS,
+    Package, Policy, Project, Purpose, Reading, Sign, Slot, SlotTimes,
 };
 
+use flavorpack::Bases;
 use reader::{Document, Section};
 
 /// The manifest of its own.
@@ -56,17 +59,33 @@ pub fn find(directory: &Path) -> Result<PathBuf, ManifestError> {
     ))
 }
 
-/// Reads the manifest `file`. One named `pyproject.toml` is read from its `[tool.flavor]`.
+/// Reads the manifest `file`, whose `{workenv}` in sources is the current directory. See [`load_with`].
+///
+/// # Errors
+///
+/// As [`load_with`].
+pub fn load(file: &Path) -> Result<Project, ManifestError> {
+    load_with(file, Path::new(""))
+}
+
+/// Reads the manifest `file`. One named `pyproject.toml` is read from its `[tool.flavor]`; one that ends in `.json` is
+/// flavorpack's, where `{workenv}` in a source stands for `workenv_base`.
 ///
 /// # Errors
 ///
 /// When it cannot be read, is not TOML, or breaks a rule of the manifest; the first such place is named.
-pub fn load(file: &Path) -> Result<Project, ManifestError> {
+pub fn load_with(file: &Path, workenv_base: &Path) -> Result<Project, ManifestError> {
     if file
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
     {
-        return Err(ManifestError::new(file, None, Problem::Json));
+        let bases = Bases {
+            directory: file.parent().unwrap_or(Path::new("")),
+            workenv: workenv_base,
+        };
+        let project = flavorpack::load(file, &read(file)?, &bases)?;
+        checks::across_sections(&project)?;
+        return Ok(project);
     }
     parse(file, &read(file)?)
 }
@@ -79,14 +98,22 @@ pub fn load(file: &Path) -> Result<Project, ManifestError> {
 pub fn parse(file: &Path, text: &str) -> Result<Project, ManifestError> {
     let document = Document::parse(file, text)?;
     let root = document.root();
-    let section = match file.file_name().is_some_and(|name| name == PYPROJECT_TOML) {
+    let section = match is_pyproject(file) {
         false => root,
         true => tool_table(&root)?
             .ok_or_else(|| ManifestError::new(file, None, Problem::NoToolTable))?,
     };
-    let project = sections::project(&section, file)?;
+    let python = match is_pyproject(file) {
+        true => flavorpack::python::project(&document.root(), &section)?,
+        false => None,
+    };
+    let project = sections::project(&section, file, python)?;
     checks::across_sections(&project)?;
     Ok(project)
+}
+
+fn is_pyproject(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name == PYPROJECT_TOML)
 }
 
 /// `[tool.flavor]` of a `pyproject.toml`.

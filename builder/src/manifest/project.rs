@@ -16,6 +16,8 @@ pub struct Project {
     pub package: Package,
     /// `[[slot]]`, in the order of the manifest.
     pub slots: Vec<Slot>,
+    /// What lies in the work environment besides the slots; from the manifests of flavorpack.
+    pub made: Vec<Made>,
     /// `[command]`.
     pub command: Command,
     /// `[commands.NAME]`, by name.
@@ -24,6 +26,8 @@ pub struct Project {
     pub env: EnvRules,
     /// `[[setup]]`, in the order of the manifest.
     pub setup: Vec<Command>,
+    /// Whether setup commands may bring the programs of the other commands: packages of flavorpack install themselves.
+    pub installs: bool,
     /// `[policy]`, with every key filled in; `None` without the section.
     pub policy: Option<Policy>,
     /// `[desktop]`.
@@ -76,8 +80,48 @@ pub struct Slot {
     pub permissions: Option<u32>,
     /// What happens to modification times.
     pub times: SlotTimes,
+    /// How the source is read.
+    pub reading: Reading,
     /// The line of the manifest where the slot begins.
     pub line: usize,
+}
+
+/// How a source is read that is no directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// An archive is one by its name.
+    #[default]
+    ByName,
+    /// A file as it is, whatever its name.
+    File,
+    /// A compressed file, whose content is packed.
+    Decompressed,
+    /// An archive, whatever its name, whose names count from the work environment, as flavorpack's launchers have it. So
+    /// several can lie at `.`: each is then packed at the directory that all of it lies in.
+    AtRoot {
+        /// The target that the manifest states, or `.`: where all of it lies there, it is packed there.
+        stated: String,
+    },
+}
+
+/// A directory or file that the manifest describes itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// A slot path.
+    pub path: String,
+    /// What it is.
+    pub kind: MadeKind,
+    /// Permission bits, at most 0777.
+    pub mode: u32,
+}
+
+/// What something made is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MadeKind {
+    /// A directory; those above it are made as needed.
+    Directory,
+    /// A file with this content, in which `{package_name}` and `{version}` are still to be replaced.
+    File(String),
 }
 
 /// A program with its arguments and surroundings. Placeholders like `{workenv}` are still in it.

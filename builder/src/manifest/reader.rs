@@ -163,7 +163,7 @@ impl<'d> Section<'d> {
 }
 
 /// The known key that `key` was most likely meant to be.
-fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(super) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let distance = |other: &str| strsim::damerau_levenshtein(key, other);
     let (distance, nearest) = known.iter().map(|other| (distance(other), *other)).min()?;
     // Beyond a third of the letters two words are just two words.

@@ -7,9 +7,10 @@ use psp_format::metadata::{RESERVED_PREFIX, is_name, is_package_name, is_version
 use psp_format::path;
 
 use super::error::{ManifestError, Problem};
+use super::flavorpack::{self, python::PythonProject};
 use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Sign, Slot, SlotTimes,
+    Project, Purpose, Reading, Sign, Slot, SlotTimes,
 };
 use super::reader::{Section, Value};
 use crate::inputs::Filter;
@@ -17,30 +18,44 @@ use crate::inputs::Filter;
 type Result<T> = std::result::Result<T, ManifestError>;
 
 /// The level that slots are compressed with unless they say otherwise: packing happens once, starting many times.
-const DEFAULT_LEVEL: u8 = 19;
+pub(super) const DEFAULT_LEVEL: u8 = 19;
 /// The longest age that a policy can name: a hundred years.
-const MAX_AGE_DAYS: u32 = 36_525;
+pub(super) const MAX_AGE_DAYS: u32 = 36_525;
 
-/// The whole manifest.
-pub(super) fn project(section: &Section<'_>, file: &Path) -> Result<Project> {
+/// The whole manifest. What it does not say of the package and its environment, `python` does, where flavorpack's keys
+/// stand beside ours.
+pub(super) fn project(
+    section: &Section<'_>,
+    file: &Path,
+    python: Option<PythonProject>,
+) -> Result<Project> {
     refuse_recipes(section)?;
-    section.only(&[
-        "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
-    ])?;
+    section.only(match python {
+        Some(_) => flavorpack::python::BOTH,
+        None => &[
+            "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
+        ],
+    })?;
+    let (named, rules) = python.map(|python| python.parts()).unzip();
     let directory = file.parent().unwrap_or(Path::new(""));
     let optional = |key| section.get(key);
     Ok(Project {
         file: file.into(),
         directory: directory.into(),
-        package: package(&section.require("package", "[package]")?.table()?)?,
+        package: match (section.get("package"), named) {
+            (None, Some(package)) => package,
+            _ => package(&section.require("package", "[package]")?.table()?)?,
+        },
         slots: each(optional("slot"), |section| slot(section, directory))?,
+        made: Vec::new(),
         command: match section.get("command") {
             Some(value) => command(&value.table()?)?,
             None => return Err(section.error(Problem::NoCommand)),
         },
         commands: optional("commands").map_or(Ok(BTreeMap::new()), commands)?,
-        env: optional("env").map_or(Ok(EnvRules::default()), env)?,
+        env: optional("env").map_or(Ok(rules.unwrap_or_default()), env)?,
         setup: each(optional("setup"), command)?,
+        installs: false,
         policy: optional("policy").map(policy).transpose()?,
         desktop: optional("desktop")
             .map(|value| desktop(&value, directory))
@@ -149,6 +164,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
                 },
             )
         })?,
+        reading: Reading::ByName,
         line: section.line(),
     })
 }
@@ -275,8 +291,12 @@ fn commands(value: Value<'_>) -> Result<BTreeMap<String, Command>> {
 }
 
 fn env(value: Value<'_>) -> Result<EnvRules> {
-    let section = value.table()?;
-    section.only(&["unset", "pass", "map", "set"])?;
+    env_rules(&value.table()?, &["unset", "pass", "map", "set"])
+}
+
+/// The rules in a section that may have these keys.
+pub(super) fn env_rules(section: &Section<'_>, known: &'static [&'static str]) -> Result<EnvRules> {
+    section.only(known)?;
     let map = match section.get("map") {
         None => BTreeMap::new(),
         Some(value) => {
@@ -288,8 +308,8 @@ fn env(value: Value<'_>) -> Result<EnvRules> {
         }
     };
     Ok(EnvRules {
-        unset: variable_names(&section, "unset")?,
-        pass: variable_names(&section, "pass")?,
+        unset: variable_names(section, "unset")?,
+        pass: variable_names(section, "pass")?,
         map,
         set: section
             .get("set")
@@ -297,7 +317,7 @@ fn env(value: Value<'_>) -> Result<EnvRules> {
     })
 }
 
-fn policy(value: Value<'_>) -> Result<Policy> {
+pub(super) fn policy(value: Value<'_>) -> Result<Policy> {
     let section = value.table()?;
     section.only(&["platforms", "refuse_root", "require_env", "max_age_days"])?;
     for item in section
@@ -366,7 +386,7 @@ fn each<T>(list: Option<Value<'_>>, read: impl Fn(&Section<'_>) -> Result<T>) ->
     tables.iter().map(read).collect()
 }
 
-fn text(section: &Section<'_>, key: &str) -> Result<Option<String>> {
+pub(super) fn text(section: &Section<'_>, key: &str) -> Result<Option<String>> {
     section
         .get(key)
         .map(|value| Ok(value.text()?.to_owned()))
@@ -409,6 +429,6 @@ fn variable_names(section: &Section<'_>, key: &str) -> Result<Vec<String>> {
 }
 
 /// Whether an environment can hold a variable of this name; patterns are names with `*` and `?` in them.
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
 }

@@ -65,6 +65,16 @@ pub enum PackError {
         /// The path below the work environment.
         path: Vec<u8>,
     },
+    /// Two archives are unpacked at the same place.
+    #[error("slots {first} and {second} are both unpacked at {target} in the work environment")]
+    SameTarget {
+        /// The slot that came first.
+        first: String,
+        /// The other.
+        second: String,
+        /// Below the work environment.
+        target: String,
+    },
     /// A slot at `.` holds a name that the launcher keeps for itself (M56 of the specification).
     #[error(
         "slot {slot} holds {}, a name that the launcher keeps for itself",
@@ -138,6 +148,9 @@ impl PackError {
                 "set the mode of the files in the source, or leave permissions out".into()
             }
             PackError::SamePath { .. } => "exclude it from one of them, or change a target".into(),
+            PackError::SameTarget { .. } => {
+                "make them one archive, or give a directory as the source of one".into()
+            }
             PackError::ReservedPath { .. } => {
                 "exclude it, or give the slot a target of its own".into()
             }

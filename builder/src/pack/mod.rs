@@ -10,6 +10,7 @@ mod compress;
 mod error;
 mod plan;
 mod stream;
+mod workenv;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -13,9 +13,9 @@ use psp_format::metadata::{
 use psp_format::path::{is_within, parent};
 
 use super::compress::Method;
-use super::{Options, PackError};
-use crate::inputs::{self, DEFAULT_TIME, Filter, InputError, Kind, Source, Times};
-use crate::manifest::{self, Compression, Project, SlotTimes};
+use super::{Options, PackError, workenv};
+use crate::inputs::{self, DEFAULT_TIME, FileKind, Filter, InputError, Kind, Source, Times};
+use crate::manifest::{self, Compression, Project, Reading, SlotTimes};
 
 /// A difference between a slot's source and what is packed.
 #[derive(Debug, Clone)]
@@ -71,6 +71,7 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
             slots.push(read_slot(slot, options, mtime, &mut notes)?);
         }
     }
+    arrange(project, &mut slots, mtime, &mut notes)?;
     if let Some(icon) = project
         .desktop
         .as_ref()
@@ -86,6 +87,30 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
         mtime,
         notes,
     })
+}
+
+/// Puts archives and what the manifest describes itself in their places.
+fn arrange(
+    project: &Project,
+    slots: &mut Vec<PlannedSlot>,
+    mtime: u64,
+    notes: &mut Vec<Note>,
+) -> Result<(), PackError> {
+    let stated = project.slots.iter().filter_map(|slot| match &slot.reading {
+        Reading::AtRoot { stated } => Some((slot.id.as_str(), stated.as_str())),
+        _ => None,
+    });
+    let stated: BTreeMap<&str, &str> = stated.collect();
+    for slot in workenv::place_archives(slots, &stated)? {
+        let target = stated
+            .get(slot.as_str())
+            .copied()
+            .unwrap_or_default()
+            .into();
+        let note = inputs::Note::AtRoot { target };
+        notes.push(Note { slot, note });
+    }
+    workenv::add_made(slots, &project.made, &project.package, mtime)
 }
 
 fn read_slot(
@@ -104,7 +129,13 @@ fn read_slot(
         SlotTimes::Normalise => Times::Normalise(mtime),
         SlotTimes::Keep => Times::Keep,
     };
-    let input = inputs::read(&slot.source, &filter, times).map_err(of_slot)?;
+    let kind = match &slot.reading {
+        Reading::ByName => FileKind::ByName,
+        Reading::File => FileKind::Plain,
+        Reading::Decompressed => FileKind::Compressed,
+        Reading::AtRoot { .. } => FileKind::Archive,
+    };
+    let input = inputs::read_as(&slot.source, &filter, times, kind).map_err(of_slot)?;
     if matches!(input.source, Source::Tree(_)) && slot.permissions.is_some() {
         return Err(PackError::Permissions {
             slot: slot.id.clone(),

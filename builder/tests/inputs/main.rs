@@ -4,6 +4,7 @@
 mod archives;
 mod bytecode;
 mod directories;
+mod kinds;
 mod tars;
 mod zips;
 

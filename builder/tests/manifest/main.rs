@@ -1,7 +1,9 @@
 //! Manifests as people write them, right and wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod flavorpack;
 mod mistakes;
+mod python;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +11,7 @@ use std::path::Path;
 
 use flavor::manifest::{
     self, Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, ManifestError, Package,
-    Policy, Project, Purpose, Sign, SlotTimes,
+    Policy, Problem, Project, Purpose, Sign, SlotTimes,
 };
 use tempfile::TempDir;
 
@@ -350,20 +352,13 @@ fn without_a_manifest_the_error_says_what_was_looked_for() {
 
 #[test]
 fn files_that_cannot_be_read_are_named() {
-    let dir = directory(&[("flavor.toml", LEAST), ("x.json", "{}")]);
+    let dir = directory(&[("flavor.toml", LEAST)]);
     let error = manifest::load(&dir.path().join("absent.toml")).unwrap_err();
     assert_eq!(
         without(&error.to_string(), dir.path()),
         "absent.toml: cannot read the manifest: No such file or directory (os error 2)"
     );
     assert!(error.help().contains("--manifest"));
-
-    let error = manifest::load(&dir.path().join("x.json")).unwrap_err();
-    assert_eq!(
-        without(&error.to_string(), dir.path()),
-        "x.json: JSON manifests are not supported in this version"
-    );
-    assert_eq!(error.help(), "write the same as `flavor.toml`");
 
     fs::write(dir.path().join("flavor.toml"), b"\xff").unwrap();
     let error = manifest::load(&dir.path().join("flavor.toml")).unwrap_err();

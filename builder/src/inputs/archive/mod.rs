@@ -11,6 +11,7 @@ use std::path::Path;
 
 use psp_format::path::PathFault;
 
+use super::content::Content;
 use super::draft::{Body, Draft, Inode, Node};
 use super::error::{Fault, InputError};
 use super::globs::Selection;
@@ -90,6 +91,36 @@ pub(super) fn collect(
     let mut draft = unpacker.draft;
     draft.complete_parents()?;
     Ok(draft)
+}
+
+/// The content of a compressed file; that of any other file as it is. Gives its size too, in bytes.
+pub(super) fn decompress(path: &Path) -> Result<(u64, Content), InputError> {
+    let unreadable = |error| InputError::Unreadable {
+        path: path.into(),
+        error,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let packed = file.metadata().map_err(unreadable)?.len();
+    let limit = packed
+        .saturating_mul(BYTES_PER_BYTE)
+        .saturating_add(FREE_BYTES);
+    let mut decoder = compression::decoder(file).map_err(unreadable)?;
+    // One byte more than is allowed, to see whether more comes.
+    let added = Spool::new()?.add(&mut decoder, limit.saturating_add(1));
+    let (size, content) = added.map_err(|error| match error {
+        SpoolError::Source(error) => InputError::Corrupt {
+            archive: path.into(),
+            reason: error.to_string(),
+        },
+        SpoolError::Spool(error) => error,
+    })?;
+    match size <= limit {
+        true => Ok((size, content)),
+        false => Err(InputError::TooLarge {
+            archive: path.into(),
+            limit,
+        }),
+    }
 }
 
 /// What the readers of the formats hand their entries to.

@@ -1,6 +1,8 @@
 //! The reference in `docs/`: made of the definition of the command line, the table of exit codes and the tables of
 //! environment variables. A test compares the files with what is made here.
 
+pub mod migrating;
+
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
@@ -10,11 +12,12 @@ use crate::cli::Cli;
 use crate::{env_vars, exit};
 
 /// Every generated page: its file name and its text.
-pub fn pages() -> [(&'static str, String); 3] {
+pub fn pages() -> [(&'static str, String); 4] {
     [
         ("cli.md", cli()),
         ("exit-codes.md", exit_codes()),
         ("environment.md", environment()),
+        ("migrating-from-flavorpack.md", migrating::page()),
     ]
 }
 
