@@ -105,6 +105,12 @@ pub enum Verb {
         disable_help_subcommand = true
     )]
     Cache(CacheArgs),
+    /// Says what differs between two packages: metadata, launcher, slots, files, signers
+    #[command(before_help = "Example:\n  flavor diff old.psp new.psp")]
+    Diff(DiffArgs),
+    /// Packs again from the manifest, and says whether that gives the package, but for its signatures
+    #[command(before_help = "Example:\n  flavor rebuild dist/app.psp")]
+    Rebuild(RebuildArgs),
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
@@ -151,6 +157,9 @@ pub struct PackArgs {
     /// Which key signs.
     #[command(flatten)]
     pub signing: Signing,
+    /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_seed", "unsigned"])]
+    pub public_key: Option<PathBuf>,
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
@@ -160,6 +169,9 @@ pub struct PackArgs {
     /// Threads; without it, one for each processor
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
+    #[arg(long)]
+    pub sums: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -169,8 +181,8 @@ pub struct PackArgs {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct Signing {
-    /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
-    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    /// The private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
+    #[arg(long, value_name = "FILE|env:NAME|cmd:PROGRAM", value_hint = ValueHint::FilePath)]
     pub private_key: Option<OsString>,
     /// For tests only: derives the key from TEXT. Whoever knows the text can sign
     #[arg(long, value_name = "TEXT")]
@@ -298,6 +310,43 @@ pub struct LinkArgs {
     pub reporting: Reporting,
 }
 
+/// `flavor diff`
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The first package; it may be unsigned
+    #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
+    pub a: PathBuf,
+    /// The second package; it may be unsigned
+    #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
+    pub b: PathBuf,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// `flavor rebuild`
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The package; it may be unsigned
+    #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
+    pub package: PathBuf,
+    /// The manifest; without it, `flavor.toml` or `[tool.flavor]` of `pyproject.toml` in this directory
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub manifest: Option<PathBuf>,
+    /// The launcher that it was packed with, where that was not the built-in one
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub launcher_bin: Option<PathBuf>,
+    /// The Zstandard level that it was packed with, where that was not the manifest's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub level: Option<i32>,
+    /// Threads; without it, one for each processor
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// How to report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
 /// `flavor keygen`
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
@@ -307,6 +356,9 @@ pub struct KeygenArgs {
     /// Name of the pair: NAME.key is the private key, NAME.pub the public one
     #[arg(long, value_name = "NAME", default_value = "flavor-signing")]
     pub name: String,
+    /// Encrypts the private key with a passphrase, asked for on the terminal or taken from FLAVOR_KEY_PASSPHRASE
+    #[arg(long)]
+    pub passphrase: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -318,15 +370,21 @@ pub struct SignArgs {
     /// The package, made with `pack --unsigned`; with --add, one that is signed
     #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
     pub package: PathBuf,
-    /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
-    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    /// The private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
+    #[arg(long, value_name = "FILE|env:NAME|cmd:PROGRAM", value_hint = ValueHint::FilePath)]
     pub private_key: OsString,
+    /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub public_key: Option<PathBuf>,
     /// Adds a signature to those that the package has
     #[arg(long)]
     pub add: bool,
     /// Where to write the signed package; without it, in place of PKG
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
+    #[arg(long)]
+    pub sums: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -492,9 +550,12 @@ pub struct PolicyCheckArgs {
 /// `flavor trust rotate`
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// The old private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
-    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    /// The old private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
+    #[arg(long, value_name = "FILE|env:NAME|cmd:PROGRAM", value_hint = ValueHint::FilePath)]
     pub old: OsString,
+    /// The public half of the old key (SPKI PEM); needed with `cmd:PROGRAM`, whose answer is verified with it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub public_key: Option<PathBuf>,
     /// The new public key, an SPKI PEM file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub new: PathBuf,
@@ -533,6 +594,8 @@ impl Verb {
             Verb::ExtractAll(args) => args.into.reporting.json,
             Verb::Link(args) => args.reporting.json,
             Verb::Cache(args) => args.verb.json(),
+            Verb::Diff(args) => args.reporting.json,
+            Verb::Rebuild(args) => args.reporting.json,
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
             Verb::Trust(args) => args.verb.reporting().json,

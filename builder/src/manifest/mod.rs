@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub use error::{ManifestError, Problem};
 pub use project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Sign, Slot, SlotTimes,
+    Project, Purpose, Sign, Slot, SlotModes, SlotTimes,
 };
 
 use reader::{Document, Section};

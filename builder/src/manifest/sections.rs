@@ -9,7 +9,7 @@ use psp_format::path;
 use super::error::{ManifestError, Problem};
 use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Sign, Slot, SlotTimes,
+    Project, Purpose, Sign, Slot, SlotModes, SlotTimes,
 };
 use super::reader::{Section, Value};
 use crate::inputs::Filter;
@@ -107,6 +107,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
         "mutable",
         "permissions",
         "times",
+        "modes",
     ])?;
     let id = section.require("id", "id = \"app\"")?.text_that(
         is_name,
@@ -146,6 +147,15 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
                 |times| match times {
                     SlotTimes::Normalise => "normalise",
                     SlotTimes::Keep => "keep",
+                },
+            )
+        })?,
+        modes: choice("modes").map_or(Ok(SlotModes::default()), |value| {
+            value.choice(
+                &[SlotModes::Normalise, SlotModes::Keep],
+                |modes| match modes {
+                    SlotModes::Normalise => "normalise",
+                    SlotModes::Keep => "keep",
                 },
             )
         })?,
@@ -339,7 +349,7 @@ fn desktop(value: &Value<'_>, directory: &Path) -> Result<Desktop> {
 
 fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
     let section = value.table()?;
-    section.only(&["key"])?;
+    section.only(&["key", "public-key"])?;
     let key = section.require("key", "key = \"env:FLAVOR_SIGNING_KEY\"")?;
     let key = key.text_that(
         |key| {
@@ -357,7 +367,8 @@ fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
         (_, Some(program)) => KeySource::Command(program.into()),
         _ => KeySource::File(directory.join(key)),
     };
-    Ok(Sign { key })
+    let public_key = text(&section, "public-key")?.map(|path| directory.join(path));
+    Ok(Sign { key, public_key })
 }
 
 /// What `read` makes of each table of a list.

@@ -15,7 +15,7 @@ use psp_format::path::{is_within, parent};
 use super::compress::Method;
 use super::{Options, PackError};
 use crate::inputs::{self, DEFAULT_TIME, Filter, InputError, Kind, Source, Times};
-use crate::manifest::{self, Compression, Project, SlotTimes};
+use crate::manifest::{self, Compression, Project, SlotModes, SlotTimes};
 
 /// A difference between a slot's source and what is packed.
 #[derive(Debug, Clone)]
@@ -104,7 +104,10 @@ fn read_slot(
         SlotTimes::Normalise => Times::Normalise(mtime),
         SlotTimes::Keep => Times::Keep,
     };
-    let input = inputs::read(&slot.source, &filter, times).map_err(of_slot)?;
+    let mut input = inputs::read(&slot.source, &filter, times).map_err(of_slot)?;
+    if slot.modes == SlotModes::Normalise {
+        normalise_modes(&mut input.source, slot.source.is_dir());
+    }
     if matches!(input.source, Source::Tree(_)) && slot.permissions.is_some() {
         return Err(PackError::Permissions {
             slot: slot.id.clone(),
@@ -129,6 +132,23 @@ fn read_slot(
         method,
         source: input.source,
     })
+}
+
+/// Gives group and others what the owner has, but for writing: the umask of a checkout is not in the package. What an
+/// archive records depends on nobody's umask, and stays.
+fn normalise_modes(source: &mut Source, is_directory: bool) {
+    let normal = |mode: u32| mode & 0o700 | (mode & 0o500) >> 3 | (mode & 0o500) >> 6;
+    match source {
+        Source::File(file) => file.mode = normal(file.mode),
+        Source::Tree(_) if !is_directory => {}
+        Source::Tree(tree) => {
+            for entry in &mut tree.entries {
+                if matches!(entry.kind, Kind::File { .. } | Kind::Directory) {
+                    entry.mode = normal(entry.mode);
+                }
+            }
+        }
+    }
 }
 
 /// A package that a slot takes in would be another one the next time.
