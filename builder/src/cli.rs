@@ -182,7 +182,7 @@ pub struct PackArgs {
 #[group(multiple = false)]
 pub struct Signing {
     /// The private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
-    #[arg(long, value_name = "FILE|env:NAME|cmd:PROGRAM", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub private_key: Option<OsString>,
     /// For tests only: derives the key from TEXT. Whoever knows the text can sign
     #[arg(long, value_name = "TEXT")]
@@ -371,7 +371,7 @@ pub struct SignArgs {
     #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
     pub package: PathBuf,
     /// The private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
-    #[arg(long, value_name = "FILE|env:NAME|cmd:PROGRAM", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub private_key: OsString,
     /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -551,7 +551,7 @@ pub struct PolicyCheckArgs {
 #[derive(Debug, Args)]
 pub struct RotateArgs {
     /// The old private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
-    #[arg(long, value_name = "FILE|env:NAME|cmd:PROGRAM", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub old: OsString,
     /// The public half of the old key (SPKI PEM); needed with `cmd:PROGRAM`, whose answer is verified with it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

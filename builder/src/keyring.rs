@@ -78,8 +78,10 @@ pub enum KeyError {
         /// What was needed.
         needed: Half,
     },
-    /// The text is an encrypted key, in a way that this program does not read.
-    #[error("{origin} holds a private key that is encrypted in a way that is not read here")]
+    /// The text is an encrypted key that is damaged, or encrypted in a way that this program does not read.
+    #[error(
+        "{origin} holds an encrypted private key that is damaged, or encrypted in a way that is not read here"
+    )]
     Encryption {
         /// Where the text came from, for messages.
         origin: String,

@@ -247,7 +247,7 @@ fn keys_are_in_no_core_dump() -> Result {
         assert!(output.status.success(), "{output:?}");
         let trace = String::from_utf8_lossy(&output.stderr).into_owned();
         let guarded = trace.find("PR_SET_DUMPABLE, SUID_DUMP_DISABLE");
-        let guarded = guarded.unwrap_or_else(|| panic!("no guard: {trace}"));
+        let guarded = guarded.ok_or_else(|| format!("no guard: {trace}"))?;
         // The key of `sign` comes out of a file, that of `keygen` out of the kernel's randomness.
         let source = if args[0] == "sign" {
             "other.key"

@@ -18,7 +18,7 @@ const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 /// Most memory that deriving a key may take, in bytes. OpenSSL's own keys take 16 MiB.
 const MAX_MEMORY: u64 = 1 << 30;
-/// Rounds of PBKDF2 with SHA-256 for keys that are made here: what OWASP recommends, 0.3 s on a processor of 2020. Every
+/// Rounds of PBKDF2 with SHA-256 for keys that are made here: what OWASP recommends. Every
 /// OpenSSL reads it; scrypt with costs that are worth more is too much for OpenSSL's limit.
 const ROUNDS: u32 = 600_000;
 
@@ -36,16 +36,16 @@ pub(crate) fn open(text: &str, origin: &str) -> Result<PrivateKey, KeyError> {
         fault: PemFault::NotEd25519,
         needed: Half::Private,
     };
-    let document = document(text).ok_or_else(malformed)?;
-    let info = match EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()) {
-        Ok(info) if is_affordable(&info.encryption_algorithm) => info,
-        // What is well formed and not read is mostly another cipher or derivation.
-        Ok(_) | Err(_) => {
-            return Err(KeyError::Encryption {
-                origin: origin.to_owned(),
-            });
-        }
+    let unread = || KeyError::Encryption {
+        origin: origin.to_owned(),
     };
+    let document = document(text).ok_or_else(unread)?;
+    // What is well formed and not read is mostly another cipher or derivation.
+    let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes());
+    let info = info.map_err(|_| unread())?;
+    if !is_affordable(&info.encryption_algorithm) {
+        return Err(unread());
+    }
     let passphrase = passphrase::for_key(origin)?;
     // A wrong passphrase is seen in the padding, or, once in 256 times, in what comes out.
     let wrong = || KeyError::WrongPassphrase {
@@ -56,9 +56,7 @@ pub(crate) fn open(text: &str, origin: &str) -> Result<PrivateKey, KeyError> {
         match error {
             pkcs8::Error::EncryptedPrivateKey(
                 Fault::UnsupportedAlgorithm { .. } | Fault::AlgorithmParametersInvalid { .. },
-            ) => KeyError::Encryption {
-                origin: origin.to_owned(),
-            },
+            ) => unread(),
             _ => wrong(),
         }
     })?;

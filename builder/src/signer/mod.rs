@@ -98,7 +98,7 @@ pub enum SignerError {
     },
     /// The program's answer is the signature of another key, or of something else.
     #[error(
-        "the answer of the signing program {} is not a signature of this package by {key}",
+        "the answer of the signing program {} is no signature by {key} of what it was given",
         escape_bytes(.program.as_bytes())
     )]
     NotBy {

@@ -199,7 +199,7 @@ fn every_key_is_read() {
             args: texts(&["-m", "app", ""]),
             env: map(&[("A", "1")]),
             cwd: Some("{workenv}".into()),
-            line: 32,
+            line: 33,
         }
     );
     assert_eq!(project.commands["serve.https"].exec, "/usr/bin/env");

@@ -189,7 +189,7 @@ fn passphrases_that_do_not_open() {
     refused(
         "weak.key",
         Some(SECRET),
-        "weak.key holds a private key that is encrypted in a way that is not read here",
+        "weak.key holds an encrypted private key that is damaged, or encrypted in a way that is not read here",
         "encrypt it anew, with AES in CBC: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW",
     );
     // Many wrong ones: one in 256 passes the padding, and is still no key.

@@ -6,6 +6,7 @@
 
 mod keys;
 mod programs;
+mod templates;
 
 use std::fs;
 use std::path::{Path, PathBuf};
