@@ -44,7 +44,8 @@ fn write(package: &Path, digest: &Digest) -> Result<(), Error> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let (path, name) = (parent.join(NAME), package.file_name().unwrap_or_default());
+    let path = package.with_file_name(NAME);
+    let name = package.file_name().unwrap_or_default();
     let failed = |source| Error::Write {
         path: PathBuf::from(&path),
         source: plain(source),

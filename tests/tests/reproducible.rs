@@ -136,48 +136,28 @@ fn one_thing_after_another_is_varied() {
         );
     };
     let again = out.path().join("again.psp");
-    let vary = |change: &dyn Fn(&mut Command), args: &[&str]| {
+    let vary = |variables: &[(&str, &str)], args: &[&str]| {
         pack(here.path(), &again, args, |command| {
-            change(command.env(date.0, date.1))
+            command.env(date.0, date.1).envs(variables.iter().copied());
         })
     };
-    same("jobs", vary(&|_| {}, &["--jobs", "2"]));
-    same("more jobs than files", vary(&|_| {}, &["--jobs", "300"]));
-    same(
-        "locale",
-        vary(
-            &|c| drop(c.env("LC_ALL", "tr_TR.UTF-8").env("LANG", "de_DE")),
-            &[],
-        ),
-    );
-    same(
-        "time zone",
-        vary(&|c| drop(c.env("TZ", "Pacific/Kiritimati")), &[]),
-    );
-    same(
-        "home",
-        vary(
-            &|c| {
-                drop(
-                    c.env("HOME", "/nonexistent")
-                        .env("USER", "x")
-                        .env("TMPDIR", "/var/tmp"),
-                )
-            },
-            &[],
-        ),
-    );
-    same(
-        "directory that it is started in",
-        vary(&|c| drop(c.current_dir("/")), &[]),
-    );
-    same(
-        "place of the manifest",
-        vary(
-            &|_| {},
-            &["--manifest", there.join("flavor.toml").to_str().unwrap()],
-        ),
-    );
+    same("jobs", vary(&[], &["--jobs", "2"]));
+    same("more jobs than files", vary(&[], &["--jobs", "300"]));
+    let turkish = [("LC_ALL", "tr_TR.UTF-8"), ("LANG", "de_DE")];
+    same("locale", vary(&turkish, &[]));
+    same("time zone", vary(&[("TZ", "Pacific/Kiritimati")], &[]));
+    let person = [
+        ("HOME", "/nonexistent"),
+        ("USER", "x"),
+        ("TMPDIR", "/var/tmp"),
+    ];
+    same("person", vary(&person, &[]));
+    let manifest = there.join("flavor.toml").display().to_string();
+    same("place", vary(&[], &["--manifest", &manifest]));
+    let at_root = pack(here.path(), &again, &[], |command| {
+        command.env(date.0, date.1).current_dir("/");
+    });
+    same("working directory", at_root);
     // Everything at once, by another user, who has a copy of the program where they can read it.
     let program = out.path().join("flavor");
     fs::copy(flavor().get_program(), &program).unwrap();

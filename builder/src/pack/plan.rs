@@ -379,3 +379,58 @@ fn runtime(rules: &manifest::EnvRules) -> Option<Runtime> {
     };
     (env != EnvRules::default()).then_some(Runtime { env })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::{Content, Entry, Tree};
+
+    #[test]
+    fn modes_do_not_depend_on_a_umask() {
+        let entry = |kind, mode| Entry {
+            path: b"a".to_vec(),
+            kind,
+            mode,
+            mtime: 0,
+        };
+        let file = |mode| {
+            let content = Content::bytes(Vec::new());
+            entry(Kind::File { size: 0, content }, mode)
+        };
+        let modes = |entries: Vec<Entry>, is_directory| {
+            let mut source = Source::Tree(Tree { entries });
+            normalise_modes(&mut source, is_directory);
+            match source {
+                Source::Tree(tree) => tree.entries.iter().map(|entry| entry.mode).collect(),
+                Source::File(_) => Vec::new(),
+            }
+        };
+        for (before, after) in [
+            (0o600, 0o644),
+            (0o640, 0o644),
+            (0o664, 0o644),
+            (0o666, 0o644),
+            (0o700, 0o755),
+            (0o775, 0o755),
+            (0o444, 0o444),
+            (0o500, 0o555),
+            (0o200, 0o200),
+            (0o077, 0),
+        ] {
+            let directory = entry(Kind::Directory, before);
+            assert_eq!(modes(vec![file(before), directory], true), [after; 2]);
+            assert_eq!(modes(vec![file(before)], false), [before], "an archive");
+        }
+        let target = b"b".to_vec();
+        let links = vec![
+            entry(
+                Kind::Symlink {
+                    target: target.clone(),
+                },
+                0o777,
+            ),
+            entry(Kind::HardLink { to: target }, 0),
+        ];
+        assert_eq!(modes(links, true), [0o777, 0]);
+    }
+}

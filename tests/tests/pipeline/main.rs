@@ -359,6 +359,57 @@ fn an_ssh_agent_signs() {
     );
 }
 
+#[test]
+fn packing_reports_what_it_built() {
+    let release = Release::new();
+    let args = [
+        "pack",
+        "--level",
+        "1",
+        "--output",
+        "new.psp",
+        "--private-key",
+        "release.key",
+        "--sums",
+        "--json",
+    ];
+    let report = release.done(&args);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let sum = release.tool("sha256sum", &["new.psp"]).stdout;
+    assert!(text(&sum).starts_with(report["sha256"].as_str().unwrap()));
+    assert_eq!(release.read("SHA256SUMS"), sum);
+    assert_eq!(report["file"], "new.psp");
+    assert_eq!(report["size"], release.read("new.psp").len());
+    assert_eq!(report["slots"][0]["id"], "app");
+    assert!(report["original_size"].as_u64().unwrap() >= 22 && report["seconds"].is_f64());
+    assert_eq!(report["signer"].as_str().unwrap().len(), 64);
+    // A second package gets a second line, the same one no other.
+    release.pack(&["--unsigned", "--sums"], "old.psp");
+    release.pack(&["--unsigned", "--sums"], "new.psp");
+    let check = release.tool("sha256sum", &["--check", "--strict", "SHA256SUMS"]);
+    assert_eq!(text(&check.stdout), "new.psp: OK\nold.psp: OK\n");
+    // Something else of that name is no place for it.
+    fs::remove_file(release.path("SHA256SUMS")).unwrap();
+    fs::create_dir(release.path("SHA256SUMS")).unwrap();
+    let args = [
+        "pack",
+        "--level",
+        "1",
+        "--output",
+        "new.psp",
+        "--unsigned",
+        "--sums",
+    ];
+    let output = release.flavor(&args).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let fact = "error: cannot write SHA256SUMS: ";
+    assert!(
+        text(&output.stderr).starts_with(fact),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
 /// Where Debian has the library of SoftHSM.
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
