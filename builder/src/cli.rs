@@ -2,6 +2,7 @@
 //! reference in `docs/` are made of.
 
 pub mod cache;
+mod compare;
 pub mod log_level;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use self::cache::CacheArgs;
+pub use self::compare::{DiffArgs, RebuildArgs};
 use self::log_level::LogLevel;
 
 /// Packs an application and its runtime into one signed executable file.
@@ -107,6 +109,12 @@ pub enum Verb {
         disable_help_subcommand = true
     )]
     Cache(CacheArgs),
+    /// Says what differs between two packages: metadata, launcher, slots, files, signers
+    #[command(before_help = "Example:\n  flavor diff old.psp new.psp")]
+    Diff(DiffArgs),
+    /// Packs again from the manifest, and says whether that gives the package, but for its signatures
+    #[command(before_help = "Example:\n  flavor rebuild dist/app.psp")]
+    Rebuild(RebuildArgs),
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
@@ -154,6 +162,9 @@ pub struct PackArgs {
     /// Which key signs.
     #[command(flatten)]
     pub signing: Signing,
+    /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_seed", "unsigned"])]
+    pub public_key: Option<PathBuf>,
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
@@ -172,6 +183,9 @@ pub struct PackArgs {
     /// Compresses everything anew, and keeps nothing for the next build. The package is the same
     #[arg(long)]
     pub no_cache: bool,
+    /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
+    #[arg(long)]
+    pub sums: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -181,8 +195,8 @@ pub struct PackArgs {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct Signing {
-    /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
-    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    /// The private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub private_key: Option<OsString>,
     /// For tests only: derives the key from TEXT. Whoever knows the text can sign
     #[arg(long, value_name = "TEXT")]
@@ -319,6 +333,9 @@ pub struct KeygenArgs {
     /// Name of the pair: NAME.key is the private key, NAME.pub the public one
     #[arg(long, value_name = "NAME", default_value = "flavor-signing")]
     pub name: String,
+    /// Encrypts the private key with a passphrase, asked for on the terminal or taken from FLAVOR_KEY_PASSPHRASE
+    #[arg(long)]
+    pub passphrase: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -330,15 +347,21 @@ pub struct SignArgs {
     /// The package, made with `pack --unsigned`; with --add, one that is signed
     #[arg(value_name = "PKG", value_hint = ValueHint::FilePath)]
     pub package: PathBuf,
-    /// The private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
-    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    /// The private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub private_key: OsString,
+    /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub public_key: Option<PathBuf>,
     /// Adds a signature to those that the package has
     #[arg(long)]
     pub add: bool,
     /// Where to write the signed package; without it, in place of PKG
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
+    #[arg(long)]
+    pub sums: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -504,9 +527,12 @@ pub struct PolicyCheckArgs {
 /// `flavor trust rotate`
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// The old private key: a PKCS#8 PEM file, or `env:NAME` for a variable that holds one
-    #[arg(long, value_name = "FILE|env:NAME", value_hint = ValueHint::FilePath)]
+    /// The old private key: a PKCS#8 PEM file, `env:NAME` for a variable that holds one, or `cmd:PROGRAM` for a program that signs
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub old: OsString,
+    /// The public half of the old key (SPKI PEM); needed with `cmd:PROGRAM`, whose answer is verified with it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub public_key: Option<PathBuf>,
     /// The new public key, an SPKI PEM file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub new: PathBuf,
@@ -561,6 +587,8 @@ impl Verb {
             Verb::ExtractAll(args) => args.into.reporting.json,
             Verb::Link(args) => args.reporting.json,
             Verb::Cache(args) => args.verb.json(),
+            Verb::Diff(args) => args.reporting.json,
+            Verb::Rebuild(args) => args.reporting.json,
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
             Verb::Trust(args) => args.verb.reporting().json,

@@ -45,6 +45,24 @@ pub fn check(
     }
 }
 
+/// The content of a slot that has been checked, as a stream: the bytes of a file, or of a tar archive.
+pub fn decoded<'a>(
+    file: &'a PackageFile,
+    slot: &Slot,
+    range: Range,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let (at, end) = (range.start(), range.end());
+    let file = file.file();
+    let stored = BufReader::new(Piece { file, at, end });
+    Ok(match slot.operations {
+        Operations::TarGz => Box::new(GzDecoder::new(stored)),
+        Operations::Zstd | Operations::TarZst => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(stored)?)
+        }
+        Operations::None | Operations::Tar => Box::new(stored),
+    })
+}
+
 /// Extracts a slot of a verified package into the directory `tree`. Whatever was written when it fails is left there.
 pub fn extract(
     file: &PackageFile,

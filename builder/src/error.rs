@@ -19,6 +19,7 @@ use crate::manifest::ManifestError;
 use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
 use crate::printer::{count, escape};
+use crate::signer::SignerError;
 
 /// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -130,9 +131,9 @@ pub enum Error {
     /// Nothing says who signs.
     #[error("no key to sign with")]
     NoSigningKey,
-    /// The manifest names a program that signs.
-    #[error("the manifest's [sign] key is a program, which this version does not run")]
-    SigningProgram,
+    /// Nothing was signed, or no key to sign with can be used.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// `SOURCE_DATE_EPOCH` is no time.
     #[error("SOURCE_DATE_EPOCH is {}, not a number of seconds since 1970", escape(.value))]
     SourceDate {
@@ -250,9 +251,7 @@ impl Error {
             Error::NoSigningKey => "make a key with `flavor keygen` and give it with \
                                     `--private-key flavor-signing.key`; or pack with --unsigned and sign later"
                 .into(),
-            Error::SigningProgram => {
-                "write the package with --unsigned and sign it with `flavor sign`, or name a key file or env:NAME".into()
-            }
+            Error::Signer(error) => error.help(),
             Error::SourceDate { .. } => "unset it, or set it to a number such as 1700000000".into(),
             Error::Manifest(error) => error.help(),
             Error::Pack(error) => error.help(),

@@ -6,9 +6,10 @@
 
 use psp_format::error::Error as FormatError;
 use psp_format::layout::RawIndex;
-use psp_format::metadata::Slot;
+use psp_format::metadata::{Metadata, Slot};
 use psp_format::range::Range;
-use psp_format::{Layer, VerifiedPackage, verify};
+use psp_format::verify::{self, UnsignedPackage};
+use psp_format::{Layer, VerifiedPackage};
 
 use crate::contents;
 use crate::error::Error;
@@ -168,6 +169,41 @@ pub fn require(
         check_slot(file, &package, slot, range, &meter)?.map_err(refused)?;
     }
     Ok(package)
+}
+
+/// Whether nobody has signed it: key and signature are zeros.
+pub fn is_unsigned(index: &RawIndex) -> bool {
+    let mut bytes = index.signature.iter().chain(&index.public_key);
+    bytes.all(|&byte| byte == 0)
+}
+
+/// [`require`] for a package that nobody has signed: everything else is checked, every slot too.
+pub fn require_unsigned(
+    file: &PackageFile,
+    meter: impl FnOnce(u64) -> Meter,
+) -> Result<(Metadata, UnsignedPackage), Error> {
+    let refused = |error: FormatError| Error::Refused {
+        path: file.path().to_owned(),
+        refusal: error.into(),
+    };
+    let parts = file.parts()?;
+    let found = parts.found().map_err(refused)?;
+    let (metadata, unsigned) = verify::verify_unsigned(&found).map_err(refused)?;
+    let meter = meter(unsigned.layout.trailer.start());
+    let digest = |range: Range| file.digest(range, &|n| meter.advance(n));
+    if digest(unsigned.layout.launcher)? != metadata.launcher.checksum.0 {
+        return Err(refused(FormatError::LauncherDigest));
+    }
+    for (slot, range) in metadata.slots.iter().zip(&unsigned.layout.slots) {
+        if digest(*range)? != slot.checksum.0 {
+            let slot = slot.id.clone();
+            return Err(refused(FormatError::SlotDigest { slot }));
+        }
+    }
+    for padding in unsigned.layout.paddings() {
+        verify::check_padding(padding.start(), &file.read(padding)?).map_err(refused)?;
+    }
+    Ok((metadata, unsigned))
 }
 
 /// Compares the launcher with its signed digest.

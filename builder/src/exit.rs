@@ -16,6 +16,7 @@ use crate::keyring::KeyError;
 use crate::manifest::{ManifestError, Problem};
 use crate::pack::PackError;
 use crate::printer::Printer;
+use crate::signer::SignerError;
 use crate::usage;
 
 /// What the command leaves with.
@@ -42,7 +43,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already; in the cache: not there, in use, differs",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package; in the cache: not there, in use, differs",
     ),
     (
         Code::Usage,
@@ -50,7 +51,7 @@ pub const TABLE: [(Code, &str); 7] = [
     ),
     (
         Code::Environment,
-        "the environment failed: a file that cannot be read or written, a full disk",
+        "the environment failed: a file that cannot be read or written, a full disk, a program that should sign and does not",
     ),
     (
         Code::Refused,
@@ -158,7 +159,6 @@ pub fn of(error: &Error) -> Code {
         Error::Host(HostRefusal::Config(_)) => Code::Environment,
         Error::Host(_) => Code::No,
         Error::NoSigningKey
-        | Error::SigningProgram
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
@@ -168,14 +168,8 @@ pub fn of(error: &Error) -> Code {
         | Error::TrustedAlready { .. }
         | Error::WhichKey { .. }
         | Error::KeyValue { .. } => Code::Usage,
-        Error::Key(error) => match error {
-            KeyError::Read { .. } => Code::Environment,
-            KeyError::NotRegular { .. }
-            | KeyError::TooLarge { .. }
-            | KeyError::NoVariable { .. }
-            | KeyError::Pem { .. }
-            | KeyError::Limits { .. } => Code::Usage,
-        },
+        Error::Key(error) => of_key(error),
+        Error::Signer(error) => of_signer(error),
         Error::Manifest(error) => of_manifest(error),
         Error::Pack(error) => of_pack(error),
         Error::File(_)
@@ -195,6 +189,36 @@ pub fn of(error: &Error) -> Code {
             code @ (Code::NotExecutable | Code::NoCommand) => code,
             _ => Code::Refused,
         },
+    }
+}
+
+fn of_key(error: &KeyError) -> Code {
+    match error {
+        KeyError::Read { .. } => Code::Environment,
+        KeyError::NotRegular { .. }
+        | KeyError::TooLarge { .. }
+        | KeyError::NoVariable { .. }
+        | KeyError::Pem { .. }
+        | KeyError::Encryption { .. }
+        | KeyError::NoPassphrase { .. }
+        | KeyError::WrongPassphrase { .. }
+        | KeyError::NoNewPassphrase
+        | KeyError::PassphrasesDiffer
+        | KeyError::Limits { .. } => Code::Usage,
+    }
+}
+
+fn of_signer(error: &SignerError) -> Code {
+    match error {
+        SignerError::Key(error) => of_key(error),
+        SignerError::Words(_)
+        | SignerError::NoPublicKey { .. }
+        | SignerError::OtherHalf { .. }
+        | SignerError::NotBy { .. } => Code::Usage,
+        SignerError::NotStarted { .. }
+        | SignerError::Failed { .. }
+        | SignerError::TooLong { .. }
+        | SignerError::NoSignature { .. } => Code::Environment,
     }
 }
 
@@ -233,6 +257,7 @@ fn of_pack(error: &PackError) -> Code {
             | InputError::Spool { .. } => Code::Environment,
             _ => Code::Usage,
         },
+        PackError::Signer(error) => of_signer(error),
         PackError::Write { .. } | PackError::Compress(_) | PackError::Internal(_) => {
             Code::Environment
         }

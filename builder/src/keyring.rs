@@ -22,8 +22,10 @@ use psp_launcher::trust::{self, Key, KeyFile, Standing, Trust};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
+use crate::env_vars::FLAVOR_KEY_PASSPHRASE;
 use crate::package_file::{irregular, shown};
 use crate::printer::{Printer, escape};
+use crate::signer;
 
 /// Most bytes of a file that holds a key. A PEM key has about 120.
 pub const MAX_KEY_FILE: u64 = 64 << 10;
@@ -76,6 +78,34 @@ pub enum KeyError {
         /// What was needed.
         needed: Half,
     },
+    /// The text is an encrypted key that is damaged, or encrypted in a way that this program does not read.
+    #[error(
+        "{origin} holds an encrypted private key that is damaged, or encrypted in a way that is not read here"
+    )]
+    Encryption {
+        /// Where the text came from, for messages.
+        origin: String,
+    },
+    /// The key is encrypted, and nobody can be asked.
+    #[error(
+        "{origin} holds an encrypted private key, and there is no terminal to ask for its passphrase"
+    )]
+    NoPassphrase {
+        /// Where the text came from, for messages.
+        origin: String,
+    },
+    /// The key is encrypted with another passphrase.
+    #[error("the passphrase does not open the private key of {origin}")]
+    WrongPassphrase {
+        /// Where the text came from, for messages.
+        origin: String,
+    },
+    /// A new key should be encrypted, and there is no passphrase.
+    #[error("there is no passphrase for the new key")]
+    NoNewPassphrase,
+    /// The person typed two different ones.
+    #[error("these are two different passphrases")]
+    PassphrasesDiffer,
     /// The text is a key with a limit that cannot be told.
     #[error("{} holds {fault}", shown(.path))]
     Limits {
@@ -108,6 +138,19 @@ impl KeyError {
                 format!("set {} to the text of a PKCS#8 PEM file", escape(name))
             }
             KeyError::Pem { fault, needed, .. } => pem_help(*fault, *needed).into(),
+            KeyError::Encryption { .. } => {
+                "encrypt it anew, with AES in CBC: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW".into()
+            }
+            KeyError::NoPassphrase { .. } => {
+                format!("set {FLAVOR_KEY_PASSPHRASE}, or start flavor on a terminal")
+            }
+            KeyError::WrongPassphrase { .. } => {
+                format!("try again, or check {FLAVOR_KEY_PASSPHRASE} if it is set")
+            }
+            KeyError::NoNewPassphrase => {
+                format!("type one on a terminal, or set {FLAVOR_KEY_PASSPHRASE}")
+            }
+            KeyError::PassphrasesDiffer => "type the same one twice".into(),
             KeyError::Limits { .. } => {
                 "`flavor trust add KEY --packages GLOBS --expires DATE` writes these lines as they should be".into()
             }
@@ -118,7 +161,7 @@ impl KeyError {
 fn pem_help(fault: PemFault, needed: Half) -> &'static str {
     match (fault, needed) {
         (PemFault::Label(keys::Kind::Encrypted), _) => {
-            "decrypt it first (openssl pkey -in KEY -out PLAIN), or keep it in a secret store and use env:NAME"
+            "write it as PKCS#8: openssl pkcs8 -topk8 -in KEY -out NEW"
         }
         (PemFault::Label(keys::Kind::Public), Half::Private) => {
             "give the private half of the pair, which `flavor keygen` writes to NAME.key"
@@ -170,11 +213,15 @@ pub fn private_key(name: &OsStr, printer: &Printer) -> Result<PrivateKey, KeyErr
             (text, shown(path), data.mode() & 0o7777)
         }
     };
-    let key = keys::private_key_from_pem(&text).map_err(|fault| KeyError::Pem {
-        origin: origin.clone(),
-        fault,
-        needed: Half::Private,
-    })?;
+    let key = if signer::is_encrypted(&text) {
+        signer::open_encrypted(&text, &origin)?
+    } else {
+        keys::private_key_from_pem(&text).map_err(|fault| KeyError::Pem {
+            origin: origin.clone(),
+            fault,
+            needed: Half::Private,
+        })?
+    };
     if mode & OTHERS_ACCESS != 0 {
         let fact = format!("the private key {origin} can be read by others (mode {mode:04o})");
         printer.warn(&fact, Some(&format!("chmod 600 {origin}")));

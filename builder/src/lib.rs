@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod contents;
 pub mod docs;
 pub mod env_vars;
@@ -22,5 +23,7 @@ pub mod manifest;
 pub mod pack;
 pub mod package_file;
 pub mod printer;
+pub mod signer;
 pub mod stubs;
+pub mod sums;
 pub mod usage;

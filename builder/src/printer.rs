@@ -47,7 +47,7 @@ pub trait Report {
 }
 
 /// Writes to the terminal, and knows what the person wants to see.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Printer {
     color: ColorChoice,
     quiet: bool,
@@ -148,6 +148,14 @@ impl Printer {
     pub fn detail(&self, text: &str) {
         if self.verbose {
             self.err(&format!("{text}\n"));
+        }
+    }
+
+    /// A line for a person who waits at a terminal; nothing where nobody does.
+    pub fn note_on_terminal(&self, text: &str) {
+        if !self.quiet && !self.json && io::stderr().is_terminal() {
+            // In the place of a progress line.
+            self.err(&format!("\r\x1b[K{text}\n"));
         }
     }
 

@@ -135,7 +135,7 @@ fn case_035_keys_that_cannot_sign() -> Result {
         assert_says(&flavor(dir.path(), &args)?, 2, &[part]);
         assert!(!dir.path().join("out.psp").exists(), "{key}");
     }
-    // The public key is that of the private one; there is no way to give another.
+    // The public key is that of the private one; another one is refused.
     let args = [
         "pack",
         "project",

@@ -62,9 +62,18 @@ pub enum SuccessionFault {
 ///
 /// A statement about the same key twice is written and never read: a writer compares them.
 pub fn write(old: &PrivateKey, new: &PublicKey) -> String {
-    let mut bytes = [&DOMAIN[..], old.public_key().as_bytes(), new.as_bytes()].concat();
-    bytes.extend(old.sign(&bytes));
-    let mut digits = base64::encode(&bytes);
+    let bytes = to_sign(&old.public_key(), new);
+    write_signed(&bytes, &old.sign(&bytes))
+}
+
+/// The bytes that the old key signs, wherever it is.
+pub fn to_sign(old: &PublicKey, new: &PublicKey) -> Vec<u8> {
+    [&DOMAIN[..], old.as_bytes(), new.as_bytes()].concat()
+}
+
+/// The statement of these bytes with their signature, as the text of a file. [`read`] verifies it.
+pub fn write_signed(bytes: &[u8], signature: &[u8; 64]) -> String {
+    let mut digits = base64::encode(&[bytes, signature].concat());
     let mut out = String::from(BEGIN);
     while !digits.is_empty() {
         let rest = digits.split_off(digits.len().min(LINE));

@@ -309,6 +309,8 @@ fn rich_tree(project: &Project) {
     fs::write(odd, b"odd").unwrap();
     project.file(&format!("app/{}", "long".repeat(60)), 0o644, b"long");
     fs::set_permissions(root.join("deep/a"), fs::Permissions::from_mode(0o711)).unwrap();
+    let manifest = project.read_manifest();
+    project.manifest(&manifest.replacen("[[slot]]\n", "[[slot]]\nmodes = \"keep\"\n", 1));
 }
 
 /// Every path below a directory with type, permission bits, link target or content.

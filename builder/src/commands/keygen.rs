@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::keyring;
 use crate::package_file::{json_path, plain, shown};
 use crate::printer::Report;
+use crate::signer;
 
 /// What to do when a key is there already.
 const NEVER_OVERWRITTEN: &str = "keys are never overwritten: give another --name or --out-dir";
@@ -46,7 +47,13 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<Pair, Error> {
     let key = new_key()?;
     let public = key.public_key();
     let not_encoded = |path: &Path| write_error(path, io::ErrorKind::InvalidData.into());
-    let private_pem = private_key_to_pem(&key).map_err(|_| not_encoded(&private_key))?;
+    let private_pem = if args.passphrase {
+        let random = (random()?, random()?);
+        let passphrase = signer::new_passphrase()?;
+        signer::encrypt(&key, &passphrase, random).ok_or_else(|| not_encoded(&private_key))?
+    } else {
+        private_key_to_pem(&key).map_err(|_| not_encoded(&private_key))?
+    };
     let public_pem = public_key_to_pem(&public).map_err(|_| not_encoded(&public_key))?;
 
     fs::create_dir_all(&args.out_dir).map_err(|source| write_error(&args.out_dir, source))?;
@@ -71,6 +78,12 @@ fn new_key() -> Result<PrivateKey, Error> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(Error::Random)?;
     Ok(PrivateKey::from_seed(&seed))
+}
+
+fn random() -> Result<[u8; 16], Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(bytes)
 }
 
 /// Writes a file without a lasting name. Its mode is 0600 from the beginning.

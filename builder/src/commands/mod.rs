@@ -4,6 +4,7 @@
 mod cache;
 mod caller;
 mod completions;
+mod diff;
 mod extract;
 mod inspect;
 mod keygen;
@@ -11,6 +12,7 @@ mod link;
 mod man;
 mod pack;
 mod policy;
+mod rebuild;
 mod run;
 mod sign;
 mod signers;
@@ -62,6 +64,8 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Run(args) => run::run(&args, printer),
         Verb::Link(args) => link::link(&args, printer).map(done),
         Verb::Cache(args) => cache::cache(&args.verb, printer),
+        Verb::Diff(args) => diff::diff(&args, printer),
+        Verb::Rebuild(args) => rebuild::rebuild(&args, printer),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Trust(args) => trust::trust(&args.verb, printer),

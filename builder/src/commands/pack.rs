@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use psp_format::digest::Digest;
 use psp_format::range::{Range, widen};
 use psp_format::signature::PrivateKey;
 use serde::Serialize;
 
-use crate::cli::{PackArgs, Signing};
+use crate::cli::PackArgs;
 use crate::env_vars::SOURCE_DATE_EPOCH;
 use crate::error::Error;
 use crate::examine::content_size;
-use crate::keyring;
 use crate::manifest::{self, KeySource, Project};
 use crate::pack::{self, Launcher, Options, PackError, Progress};
 use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
+use crate::signer::Signer;
 use crate::stubs;
+use crate::sums;
 
 /// Launchers are below 2 MiB.
 const MAX_LAUNCHER: u64 = 16 << 20;
@@ -30,6 +32,8 @@ pub(super) struct Built {
     #[serde(serialize_with = "json_path")]
     file: PathBuf,
     size: u64,
+    /// Of the file. Signing changes it, and not the package id.
+    sha256: Option<String>,
     package_id: String,
     name: String,
     version: String,
@@ -42,7 +46,6 @@ pub(super) struct Built {
     /// Those that were looked for there and made anew.
     cache_misses: u64,
     seconds: f64,
-    #[serde(skip)]
     original_size: u64,
 }
 
@@ -63,7 +66,7 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     printer.detail(&format!("manifest: {}", shown(&manifest)));
     let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
     let project = manifest::load_with(&manifest, workenv_base)?;
-    let signer = signer(&args.signing, &project, printer)?;
+    let signer = signer(args, &project, printer)?;
     let target = args.target.as_deref().unwrap_or(stubs::host_target());
     let file = format!("{}.psp", project.package.name);
     let options = Options {
@@ -82,10 +85,7 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         },
         source_date: source_date(std::env::var_os(SOURCE_DATE_EPOCH))?,
     };
-    let follow = Follow {
-        printer,
-        meter: OnceLock::new(),
-    };
+    let follow = Follow::new(printer);
     let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
     drop(follow);
     let outcome = outcome?;
@@ -99,15 +99,13 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     for note in &outcome.notes {
         printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
     }
-    Ok(Built::of(outcome, options.target))
+    let sha256 = sums::of_written(&outcome.file, args.reporting.json, args.sums)?;
+    Ok(Built::of(outcome, options.target, sha256))
 }
 
 /// The key that the command line or the manifest names. Signing with nothing must be asked for.
-fn signer(
-    signing: &Signing,
-    project: &Project,
-    printer: &Printer,
-) -> Result<Option<PrivateKey>, Error> {
+fn signer(args: &PackArgs, project: &Project, printer: &Printer) -> Result<Option<Signer>, Error> {
+    let signing = &args.signing;
     if signing.unsigned {
         return Ok(None);
     }
@@ -117,22 +115,25 @@ fn signer(
             fact,
             Some("--key-seed is for tests; use --private-key for anything else"),
         );
-        return Ok(Some(PrivateKey::from_text_seed(seed)));
+        return Ok(Some(Signer::Key(PrivateKey::from_text_seed(seed))));
     }
+    let public_key = args.public_key.as_deref();
     if let Some(name) = &signing.private_key {
-        return Ok(Some(keyring::private_key(name, printer)?));
+        return Ok(Some(Signer::named(name, public_key, None, printer)?));
     }
-    let name: OsString = match project.sign.as_ref().map(|sign| &sign.key) {
-        None => return Err(Error::NoSigningKey),
-        Some(KeySource::File(path)) => path.into(),
-        Some(KeySource::Env(name)) => format!("env:{name}").into(),
-        Some(KeySource::Command(_)) => return Err(Error::SigningProgram),
+    let sign = project.sign.as_ref().ok_or(Error::NoSigningKey)?;
+    let name: OsString = match &sign.key {
+        KeySource::File(path) => path.into(),
+        KeySource::Env(name) => format!("env:{name}").into(),
+        KeySource::Command(program) => format!("cmd:{program}").into(),
     };
-    Ok(Some(keyring::private_key(&name, printer)?))
+    let public_key = public_key.or(sign.public_key.as_deref());
+    let directory = Some(project.directory.as_path());
+    Ok(Some(Signer::named(&name, public_key, directory, printer)?))
 }
 
 /// The launcher that goes in front: a file, or the one that this program carries.
-fn launcher(file: Option<&Path>, target: &str) -> Result<Launcher, Error> {
+pub(super) fn launcher(file: Option<&Path>, target: &str) -> Result<Launcher, Error> {
     let (bytes, tool, tool_version) = match file {
         Some(path) => (Cow::Owned(read_launcher(path, target)?), "custom", "0"),
         None => {
@@ -182,9 +183,18 @@ fn source_date(value: Option<OsString>) -> Result<Option<u64>, Error> {
 }
 
 /// Shows how far the compression is.
-struct Follow<'a> {
+pub(super) struct Follow<'a> {
     printer: &'a Printer,
     meter: OnceLock<Meter>,
+}
+
+impl Follow<'_> {
+    pub(super) fn new(printer: &Printer) -> Follow<'_> {
+        Follow {
+            printer,
+            meter: OnceLock::new(),
+        }
+    }
 }
 
 impl Progress for Follow<'_> {
@@ -201,7 +211,7 @@ impl Progress for Follow<'_> {
 }
 
 impl Built {
-    fn of(outcome: pack::Outcome, target: String) -> Built {
+    fn of(outcome: pack::Outcome, target: String, sha256: Option<Digest>) -> Built {
         let slots = outcome.slots.iter().map(|slot| BuiltSlot {
             id: slot.id.clone(),
             operations: slot.operations.to_string(),
@@ -214,6 +224,7 @@ impl Built {
             original_size: content_size(outcome.slots.iter()),
             file: outcome.file,
             size: outcome.size,
+            sha256: sha256.map(|digest| digest.to_string()),
             package_id: outcome.package_id.to_string(),
             name: outcome.package.name,
             version: outcome.package.version,

@@ -1,119 +1,136 @@
 //! `flavor sign`: a signature for a package that was built without one, on another machine perhaps, or one more for a
 //! package that has some.
 //!
-//! What is signed is what was checked: the package is copied first, and the copy is checked, signed, verified and
-//! renamed into place.
+//! Nobody signs what was not checked, and nothing takes the place of the package that was not verified with its new
+//! signature: the package is checked, signed, copied, and the copy is verified and renamed into place. Nothing is written
+//! while a signing program is waited for.
 
 use std::fs;
 use std::io::{self, Seek as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use psp_format::VerifiedPackage;
 use psp_format::encode;
 use psp_format::layout::{RawIndex, TRAILER_SIZE};
-use psp_format::metadata::Metadata;
-use psp_format::range::Range;
-use psp_format::signature::{PrivateKey, PublicKey};
+use psp_format::signature::PublicKey;
 use psp_format::signed_by;
-use psp_format::verify::{self, UnsignedPackage};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::cli::SignArgs;
 use crate::error::Error;
 use crate::examine::{self, Refusal};
-use crate::keyring;
 use crate::package_file::{PackageFile, json_path, plain, shown};
-use crate::printer::{Meter, Printer, Report};
+use crate::printer::{Printer, Report};
+use crate::signer::Signer;
+use crate::sums;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Signed {
     #[serde(serialize_with = "json_path")]
     file: PathBuf,
+    /// Of the file.
+    sha256: Option<String>,
     fingerprint: String,
     package_id: String,
     signatures: usize,
 }
 
 pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> {
-    let key = keyring::private_key(&args.private_key, printer)?;
+    let signer = Signer::named(&args.private_key, args.public_key.as_deref(), None, printer)?;
     let original = PackageFile::open(&args.package)?;
-    let output = args.output.as_deref().unwrap_or(&args.package);
-    if args.add {
-        return add(args, &key, &original, output, printer);
-    }
-    // Refused before a large file is copied; the copy is looked at again.
-    check_head(&original, &args.package)?;
-
-    let failed = |source| not_written(output, source);
-    let copy = copy_beside(&original, output).map_err(failed)?;
-    let file = PackageFile::open(copy.path())?;
-    let (metadata, unsigned) = check_head(&file, &args.package)?;
-    let meter = printer.meter("checking", unsigned.layout.trailer.start());
-    check_body(&file, &args.package, &metadata, &unsigned, &meter)?;
-
-    let start = unsigned.layout.trailer.start();
-    let copy = Copy { copy, file, output };
-    copy.finish(args, &key, &trailer(&unsigned, &key), start)
+    let trailer = if args.add {
+        one_more(&original, args, &signer, printer)?
+    } else {
+        the_first(&original, args, &signer, printer)?
+    };
+    write(&original, &trailer, args, &signer, printer)
 }
 
-/// Puts a signature beside those that a package has. The package is verified before, and again after.
-fn add(
-    args: &SignArgs,
-    key: &PrivateKey,
+/// A trailer, and where it goes.
+struct Trailer {
+    bytes: [u8; TRAILER_SIZE],
+    start: u64,
+}
+
+/// Checks an unsigned package, and has it signed.
+fn the_first(
     original: &PackageFile,
-    output: &Path,
+    args: &SignArgs,
+    signer: &Signer,
+    printer: &Printer,
+) -> Result<Trailer, Error> {
+    check_free(original, &args.package)?;
+    let meter = |total| printer.meter("checking", total);
+    let (_, unsigned) = examine::require_unsigned(original, meter)?;
+    let signature = signer.sign(&unsigned.text)?;
+    let bytes = unsigned.trailer(&signer.public_key(), &signature);
+    Ok(Trailer {
+        bytes,
+        start: unsigned.layout.trailer.start(),
+    })
+}
+
+/// Verifies a signed package, and has it signed once more.
+fn one_more(
+    original: &PackageFile,
+    args: &SignArgs,
+    signer: &Signer,
+    printer: &Printer,
+) -> Result<Trailer, Error> {
+    let meter = |total| printer.meter("checking", total);
+    let package = examine::require(original, |_| true, meter)?;
+    let parts = original.parts()?;
+    let found = parts.found();
+    let found = found.map_err(|error| refused(&args.package, error.into()))?;
+    let (index, key) = (RawIndex::from_bytes(found.index), signer.public_key());
+    let with = |signature| {
+        signed_by::add(index, &key, signature).map_err(|fault| Error::NotAdded {
+            path: args.package.clone(),
+            signer: key.fingerprint(),
+            fault,
+        })
+    };
+    // Nobody is asked for a signature for which there is no place.
+    with(&[0; 64])?;
+    let index = with(&signer.sign(package.text())?)?;
+    Ok(Trailer {
+        bytes: encode::trailer(&index),
+        start: package.layout().trailer.start(),
+    })
+}
+
+/// Copies the package, gives the copy its new trailer, verifies it as it then is, and puts it in its place.
+fn write(
+    original: &PackageFile,
+    trailer: &Trailer,
+    args: &SignArgs,
+    signer: &Signer,
     printer: &Printer,
 ) -> Result<Signed, Error> {
+    let output = args.output.as_deref().unwrap_or(&args.package);
     let failed = |source| not_written(output, source);
-    // Refused before a large file is copied; the copy is looked at again.
-    let package = examine::open(original)?.map_err(|refusal| refused(&args.package, refusal))?;
-    trailer_with(original, &package, &args.package, key)?;
-
     let copy = copy_beside(original, output).map_err(failed)?;
-    let file = PackageFile::open(copy.path())?;
-    let package = match examine::require(&file, |_| true, |n| printer.meter("checking", n)) {
+    let file = copy.as_file();
+    let written = file.write_all_at(&trailer.bytes, trailer.start);
+    written.and_then(|()| file.sync_all()).map_err(failed)?;
+    // Everything again: the original may have been changed while somebody was asked for a signature.
+    let meter = |total| printer.meter("checking", total);
+    let signed = PackageFile::open(copy.path())?;
+    let package = match examine::require(&signed, |_| true, meter) {
         Err(Error::Refused { refusal, .. }) => return Err(refused(&args.package, refusal)),
         other => other?,
     };
-    let trailer = trailer_with(&file, &package, &args.package, key)?;
-    let start = package.layout().trailer.start();
-    Copy { copy, file, output }.finish(args, key, &trailer, start)
-}
-
-/// The copy of a package that gets its new trailer, and then its place.
-struct Copy<'a> {
-    copy: NamedTempFile,
-    /// The same file, as a package.
-    file: PackageFile,
-    output: &'a Path,
-}
-
-impl Copy<'_> {
-    /// Writes the trailer at `start`, verifies the package as it then is, and puts it in its place.
-    fn finish(
-        self,
-        args: &SignArgs,
-        key: &PrivateKey,
-        trailer: &[u8; TRAILER_SIZE],
-        start: u64,
-    ) -> Result<Signed, Error> {
-        let failed = |source| not_written(self.output, source);
-        let copy = self.copy.as_file();
-        copy.write_all_at(trailer, start).map_err(failed)?;
-        copy.sync_all().map_err(failed)?;
-        let package = examine::open(&self.file)?;
-        let package = package.map_err(|refusal| refused(&args.package, refusal))?;
-        let persisted = self.copy.persist(self.output);
-        persisted.map_err(|error| not_written(self.output, error.error))?;
-        Ok(Signed {
-            file: self.output.to_owned(),
-            fingerprint: key.public_key().fingerprint().to_string(),
-            package_id: package.package_id().to_string(),
-            signatures: package.signers().count(),
-        })
-    }
+    let persisted = copy.persist(output);
+    persisted.map_err(|error| not_written(output, error.error))?;
+    let sha256 = sums::of_written(output, args.reporting.json, args.sums)?;
+    Ok(Signed {
+        file: output.to_owned(),
+        sha256: sha256.map(|digest| digest.to_string()),
+        fingerprint: signer.public_key().fingerprint().to_string(),
+        package_id: package.package_id().to_string(),
+        signatures: package.signers().count(),
+    })
 }
 
 fn not_written(output: &Path, source: io::Error) -> Error {
@@ -121,27 +138,6 @@ fn not_written(output: &Path, source: io::Error) -> Error {
         path: output.to_owned(),
         source: plain(source),
     }
-}
-
-/// The trailer of a verified package with the signature of one more key.
-fn trailer_with(
-    file: &PackageFile,
-    package: &VerifiedPackage,
-    named: &Path,
-    key: &PrivateKey,
-) -> Result<[u8; TRAILER_SIZE], Error> {
-    let parts = file.parts()?;
-    let found = parts
-        .found()
-        .map_err(|error| refused(named, error.into()))?;
-    let (signer, signature) = (key.public_key(), key.sign(package.text()));
-    let index = signed_by::add(RawIndex::from_bytes(found.index), &signer, &signature);
-    let index = index.map_err(|fault| Error::NotAdded {
-        path: named.to_owned(),
-        signer: signer.fingerprint(),
-        fault,
-    })?;
-    Ok(encode::trailer(&index))
 }
 
 /// A copy with the mode of the original, in the directory where it will be renamed.
@@ -158,7 +154,8 @@ fn copy_beside(original: &PackageFile, output: &Path) -> io::Result<NamedTempFil
     Ok(copy)
 }
 
-fn check_head(file: &PackageFile, named: &Path) -> Result<(Metadata, UnsignedPackage), Error> {
+/// Refuses what is signed already, and what is no package.
+fn check_free(file: &PackageFile, named: &Path) -> Result<(), Error> {
     let parts = file.parts()?;
     let found = match parts.found() {
         Ok(found) => found,
@@ -169,51 +166,16 @@ fn check_head(file: &PackageFile, named: &Path) -> Result<(Metadata, UnsignedPac
         }
     };
     let index = RawIndex::from_bytes(found.index);
-    if index
-        .signature
-        .iter()
-        .chain(&index.public_key)
-        .any(|&byte| byte != 0)
-    {
-        return match PublicKey::from_bytes(&index.public_key) {
-            Ok(signer) => Err(Error::AlreadySigned {
-                path: named.to_owned(),
-                signer: signer.fingerprint(),
-            }),
-            Err(fault) => Err(refused(named, psp_format::Error::Key(fault).into())),
-        };
+    if examine::is_unsigned(index) {
+        return Ok(());
     }
-    verify::verify_unsigned(&found).map_err(|error| refused(named, error.into()))
-}
-
-/// Launcher, slots and padding: whoever signs vouches for them.
-fn check_body(
-    file: &PackageFile,
-    named: &Path,
-    metadata: &Metadata,
-    unsigned: &UnsignedPackage,
-    meter: &Meter,
-) -> Result<(), Error> {
-    let wrong = |error: psp_format::Error| refused(named, error.into());
-    let digest = |range: Range| file.digest(range, &|n| meter.advance(n));
-    if digest(unsigned.layout.launcher)? != metadata.launcher.checksum.0 {
-        return Err(wrong(psp_format::Error::LauncherDigest));
+    match PublicKey::from_bytes(&index.public_key) {
+        Ok(signer) => Err(Error::AlreadySigned {
+            path: named.to_owned(),
+            signer: signer.fingerprint(),
+        }),
+        Err(fault) => Err(refused(named, psp_format::Error::Key(fault).into())),
     }
-    for (slot, range) in metadata.slots.iter().zip(&unsigned.layout.slots) {
-        if digest(*range)? != slot.checksum.0 {
-            return Err(wrong(psp_format::Error::SlotDigest {
-                slot: slot.id.clone(),
-            }));
-        }
-    }
-    for padding in unsigned.layout.paddings() {
-        verify::check_padding(padding.start(), &file.read(padding)?).map_err(wrong)?;
-    }
-    Ok(())
-}
-
-fn trailer(unsigned: &UnsignedPackage, key: &PrivateKey) -> [u8; TRAILER_SIZE] {
-    unsigned.trailer(&key.public_key(), &key.sign(&unsigned.text))
 }
 
 fn refused(path: &Path, refusal: Refusal) -> Error {

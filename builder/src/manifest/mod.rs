@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub use error::{ManifestError, Problem};
 pub use project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Made, MadeKind, PLATFORMS,
-    Package, Policy, Project, Purpose, Reading, Sign, Slot, SlotTimes,
+    Package, Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
 };
 
 use flavorpack::Bases;

@@ -82,6 +82,8 @@ pub struct Slot {
     pub times: SlotTimes,
     /// How the source is read.
     pub reading: Reading,
+    /// What happens to the permission bits of a directory's files.
+    pub modes: SlotModes,
     /// The line of the manifest where the slot begins.
     pub line: usize,
 }
@@ -189,6 +191,8 @@ pub struct Desktop {
 pub struct Sign {
     /// Where the private key is.
     pub key: KeySource,
+    /// The file of its public key, resolved; needed with a program.
+    pub public_key: Option<PathBuf>,
 }
 
 /// Where a private key comes from.
@@ -212,6 +216,17 @@ pub enum Compression {
         /// From 1 to 22.
         level: u8,
     },
+}
+
+/// What happens to the permission bits of a slot's files and directories.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SlotModes {
+    /// Group and others may read and execute what the owner may, so that a checkout gives the same package under every
+    /// umask. Archives keep what they record.
+    #[default]
+    Normalise,
+    /// Each keeps its own.
+    Keep,
 }
 
 /// What happens to the modification times of a slot's files.

@@ -10,7 +10,7 @@ use super::error::{ManifestError, Problem};
 use super::flavorpack::{self, python::PythonProject};
 use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Reading, Sign, Slot, SlotTimes,
+    Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
 };
 use super::reader::{Section, Value};
 use crate::inputs::Filter;
@@ -122,6 +122,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
         "mutable",
         "permissions",
         "times",
+        "modes",
     ])?;
     let id = section.require("id", "id = \"app\"")?.text_that(
         is_name,
@@ -165,6 +166,15 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
             )
         })?,
         reading: Reading::ByName,
+        modes: choice("modes").map_or(Ok(SlotModes::default()), |value| {
+            value.choice(
+                &[SlotModes::Normalise, SlotModes::Keep],
+                |modes| match modes {
+                    SlotModes::Normalise => "normalise",
+                    SlotModes::Keep => "keep",
+                },
+            )
+        })?,
         line: section.line(),
     })
 }
@@ -359,7 +369,7 @@ fn desktop(value: &Value<'_>, directory: &Path) -> Result<Desktop> {
 
 fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
     let section = value.table()?;
-    section.only(&["key"])?;
+    section.only(&["key", "public-key"])?;
     let key = section.require("key", "key = \"env:FLAVOR_SIGNING_KEY\"")?;
     let key = key.text_that(
         |key| {
@@ -377,7 +387,8 @@ fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
         (_, Some(program)) => KeySource::Command(program.into()),
         _ => KeySource::File(directory.join(key)),
     };
-    Ok(Sign { key })
+    let public_key = text(&section, "public-key")?.map(|path| directory.join(path));
+    Ok(Sign { key, public_key })
 }
 
 /// What `read` makes of each table of a list.

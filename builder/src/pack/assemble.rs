@@ -5,18 +5,18 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use psp_format::encode::Head;
-use psp_format::signature::PrivateKey;
+use psp_format::layout::TRAILER_SIZE;
 
 use super::PackError;
 use super::compress::Stored;
 
-/// Writes launcher, head, slots and trailer to `output`. Until the last moment `output` is what it was.
+/// Writes launcher, head, slots and this trailer to `output`. Until the last moment `output` is what it was.
 pub(super) fn write(
     output: &Path,
     launcher: &[u8],
     head: &Head,
     slots: &mut [Stored],
-    signer: Option<&PrivateKey>,
+    trailer: &[u8; TRAILER_SIZE],
 ) -> Result<(), PackError> {
     let failed = PackError::write(output);
     let directory = super::directory_of(output);
@@ -25,7 +25,7 @@ pub(super) fn write(
         .permissions(executable())
         .tempfile_in(directory)
         .map_err(&failed)?;
-    write_parts(file.as_file_mut(), launcher, head, slots, signer).map_err(&failed)?;
+    write_parts(file.as_file_mut(), launcher, head, slots, trailer).map_err(&failed)?;
     // The creation mode went through the umask; a package is executable for everybody.
     file.as_file()
         .set_permissions(executable())
@@ -40,7 +40,7 @@ fn write_parts(
     launcher: &[u8],
     head: &Head,
     slots: &mut [Stored],
-    signer: Option<&PrivateKey>,
+    trailer: &[u8; TRAILER_SIZE],
 ) -> io::Result<()> {
     file.write_all(launcher)?;
     file.write_all(&head.bytes)?;
@@ -54,11 +54,7 @@ fn write_parts(
         }
     }
     file.seek(SeekFrom::Start(head.layout.trailer.start()))?;
-    let trailer = match signer {
-        Some(key) => head.signed_trailer(key),
-        None => head.trailer(None),
-    };
-    file.write_all(&trailer)
+    file.write_all(trailer)
 }
 
 #[cfg(unix)]

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::inputs::{InputError, shown};
 use crate::manifest::ManifestError;
+use crate::signer::SignerError;
 
 /// Why no package was built. `Display` is one line of fact; [`PackError::help`] is one line of remedy.
 #[derive(Debug, Error)]
@@ -94,6 +95,9 @@ pub enum PackError {
         /// The package.
         output: PathBuf,
     },
+    /// Nobody signed it.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// Something cannot be written.
     #[error("cannot write {}: {error}", .path.display())]
     Write {
@@ -136,6 +140,7 @@ impl PackError {
         match self {
             PackError::Input { error, .. } | PackError::Content(error) => error.help().into(),
             PackError::Manifest(error) => error.help(),
+            PackError::Signer(error) => error.help(),
             PackError::Format(_) => "change what the manifest says about it".into(),
             PackError::Launcher { .. } => {
                 "give --launcher-bin a psp-stub that was built for this target".into()

@@ -20,13 +20,13 @@ use psp_format::digest::{Checksum, Digest};
 use psp_format::encode;
 use psp_format::metadata::Slot;
 use psp_format::ops::Operations;
-use psp_format::signature::PrivateKey;
 
 pub use error::PackError;
 pub use plan::Note;
 
 use crate::inputs::Source;
 use crate::manifest::Project;
+use crate::signer::Signer;
 use build_cache::BuildCache;
 use compress::{Means, Stored};
 use plan::PlannedSlot;
@@ -102,7 +102,7 @@ pub struct Outcome {
 pub fn pack(
     project: &Project,
     options: &Options,
-    signer: Option<&PrivateKey>,
+    signer: Option<&Signer>,
     progress: &dyn Progress,
 ) -> Result<Outcome, PackError> {
     let started = Instant::now();
@@ -136,12 +136,17 @@ pub fn pack(
     }
     cache.finish();
     let (metadata, head) = encode::place(metadata).map_err(PackError::Format)?;
+    // Before anything is written: what a program answers may be no signature.
+    let trailer = match signer {
+        Some(signer) => head.trailer(Some((&signer.public_key(), &signer.sign(&head.text)?))),
+        None => head.trailer(None),
+    };
     assemble::write(
         &options.output,
         &options.launcher.bytes,
         &head,
         &mut stored,
-        signer,
+        &trailer,
     )?;
     Ok(Outcome {
         file: options.output.clone(),

@@ -15,7 +15,7 @@ use psp_format::path::{is_within, parent};
 use super::compress::Method;
 use super::{Options, PackError, workenv};
 use crate::inputs::{self, DEFAULT_TIME, FileKind, Filter, InputError, Kind, Source, Times};
-use crate::manifest::{self, Compression, Project, Reading, SlotTimes};
+use crate::manifest::{self, Compression, Project, Reading, SlotModes, SlotTimes};
 
 /// A difference between a slot's source and what is packed.
 #[derive(Debug, Clone)]
@@ -135,7 +135,10 @@ fn read_slot(
         Reading::Decompressed => FileKind::Compressed,
         Reading::AtRoot { .. } => FileKind::Archive,
     };
-    let input = inputs::read_as(&slot.source, &filter, times, kind).map_err(of_slot)?;
+    let mut input = inputs::read_as(&slot.source, &filter, times, kind).map_err(of_slot)?;
+    if slot.modes == SlotModes::Normalise {
+        normalise_modes(&mut input.source, slot.source.is_dir());
+    }
     if matches!(input.source, Source::Tree(_)) && slot.permissions.is_some() {
         return Err(PackError::Permissions {
             slot: slot.id.clone(),
@@ -160,6 +163,23 @@ fn read_slot(
         method,
         source: input.source,
     })
+}
+
+/// Gives group and others what the owner has, but for writing: the umask of a checkout is not in the package. What an
+/// archive records depends on nobody's umask, and stays.
+fn normalise_modes(source: &mut Source, is_directory: bool) {
+    let normal = |mode: u32| mode & 0o700 | (mode & 0o500) >> 3 | (mode & 0o500) >> 6;
+    match source {
+        Source::File(file) => file.mode = normal(file.mode),
+        Source::Tree(_) if !is_directory => {}
+        Source::Tree(tree) => {
+            for entry in &mut tree.entries {
+                if matches!(entry.kind, Kind::File { .. } | Kind::Directory) {
+                    entry.mode = normal(entry.mode);
+                }
+            }
+        }
+    }
 }
 
 /// A package that a slot takes in would be another one the next time.
@@ -389,4 +409,59 @@ fn runtime(rules: &manifest::EnvRules) -> Option<Runtime> {
         unset: rules.unset.clone(),
     };
     (env != EnvRules::default()).then_some(Runtime { env })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::{Content, Entry, Tree};
+
+    #[test]
+    fn modes_do_not_depend_on_a_umask() {
+        let entry = |kind, mode| Entry {
+            path: b"a".to_vec(),
+            kind,
+            mode,
+            mtime: 0,
+        };
+        let file = |mode| {
+            let content = Content::bytes(Vec::new());
+            entry(Kind::File { size: 0, content }, mode)
+        };
+        let modes = |entries: Vec<Entry>, is_directory| {
+            let mut source = Source::Tree(Tree { entries });
+            normalise_modes(&mut source, is_directory);
+            match source {
+                Source::Tree(tree) => tree.entries.iter().map(|entry| entry.mode).collect(),
+                Source::File(_) => Vec::new(),
+            }
+        };
+        for (before, after) in [
+            (0o600, 0o644),
+            (0o640, 0o644),
+            (0o664, 0o644),
+            (0o666, 0o644),
+            (0o700, 0o755),
+            (0o775, 0o755),
+            (0o444, 0o444),
+            (0o500, 0o555),
+            (0o200, 0o200),
+            (0o077, 0),
+        ] {
+            let directory = entry(Kind::Directory, before);
+            assert_eq!(modes(vec![file(before), directory], true), [after; 2]);
+            assert_eq!(modes(vec![file(before)], false), [before], "an archive");
+        }
+        let target = b"b".to_vec();
+        let links = vec![
+            entry(
+                Kind::Symlink {
+                    target: target.clone(),
+                },
+                0o777,
+            ),
+            entry(Kind::HardLink { to: target }, 0),
+        ];
+        assert_eq!(modes(links, true), [0o777, 0]);
+    }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use flavor::manifest::{
     self, Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, ManifestError, Package,
-    Policy, Problem, Project, Purpose, Sign, SlotTimes,
+    Policy, Problem, Project, Purpose, Sign, SlotModes, SlotTimes,
 };
 use tempfile::TempDir;
 
@@ -89,8 +89,8 @@ fn the_least_has_the_defaults() {
         (false, None, 6)
     );
     assert_eq!(
-        (slot.times, slot.platforms.len()),
-        (SlotTimes::Normalise, 0)
+        (slot.times, slot.modes, slot.platforms.len()),
+        (SlotTimes::Normalise, SlotModes::Normalise, 0)
     );
     assert_eq!(project.command.argv(), ["{workenv}/files/run"]);
     assert_eq!(project.command.line, 11);
@@ -125,6 +125,7 @@ compression = { method = "zstd", level = 0x16 }
 mutable = true
 permissions = "0750"
 times = "keep"
+modes = "keep"
 
 [[slot]]
 id = "all"
@@ -191,7 +192,7 @@ fn every_key_is_read() {
     assert_eq!(slot.platforms, ["linux_amd64", "windows_arm64"]);
     assert_eq!(slot.compression, Compression::Zstd { level: 22 });
     assert_eq!((slot.mutable, slot.permissions), (true, Some(0o750)));
-    assert_eq!(slot.times, SlotTimes::Keep);
+    assert_eq!((slot.times, slot.modes), (SlotTimes::Keep, SlotModes::Keep));
     assert_eq!(project.slots[1].compression, Compression::None);
     assert_eq!(
         project.command,
@@ -200,7 +201,7 @@ fn every_key_is_read() {
             args: texts(&["-m", "app", ""]),
             env: map(&[("A", "1")]),
             cwd: Some("{workenv}".into()),
-            line: 32,
+            line: 33,
         }
     );
     assert_eq!(project.commands["serve.https"].exec, "/usr/bin/env");
@@ -234,7 +235,8 @@ fn every_key_is_read() {
     assert_eq!(
         project.sign,
         Some(Sign {
-            key: KeySource::Env("KEY".into())
+            key: KeySource::Env("KEY".into()),
+            public_key: None
         })
     );
 }
@@ -264,11 +266,36 @@ fn keys_come_from_three_places() {
         ("/etc/key.pem", KeySource::File("/etc/key.pem".into())),
     ] {
         let (_dir, project) = load(&format!("{LEAST}[sign]\nkey = \"{key}\"\n"));
-        assert_eq!(project.unwrap().sign, Some(Sign { key: source }));
+        assert_eq!(
+            project.unwrap().sign,
+            Some(Sign {
+                key: source,
+                public_key: None
+            })
+        );
     }
     let (dir, project) = load(&format!("{LEAST}[sign]\nkey = \"keys/my.pem\"\n"));
     let key = KeySource::File(dir.path().join("keys/my.pem"));
-    assert_eq!(project.unwrap().sign, Some(Sign { key }));
+    assert_eq!(
+        project.unwrap().sign,
+        Some(Sign {
+            key,
+            public_key: None
+        })
+    );
+}
+
+#[test]
+fn a_program_has_a_public_key_beside_it() {
+    let sign = "[sign]\nkey = \"cmd:sign\"\npublic-key = \"release.pub\"\n";
+    let (dir, project) = load(&format!("{LEAST}{sign}"));
+    assert_eq!(
+        project.unwrap().sign,
+        Some(Sign {
+            key: KeySource::Command("sign".into()),
+            public_key: Some(dir.path().join("release.pub"))
+        })
+    );
 }
 
 #[test]

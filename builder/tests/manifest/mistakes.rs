@@ -25,7 +25,7 @@ fn mistakes_are_named_with_their_line() {
             "srouce = ",
             "flavor.toml:8: unknown key `srouce` in [[slot]]",
             "did you mean `source`? [[slot]] knows id, source, target, include, exclude, \
-             lifecycle, purpose, platforms, compression, mutable, permissions, times",
+             lifecycle, purpose, platforms, compression, mutable, permissions, times, modes",
         ),
         (
             "",

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::keyring;
 use crate::package_file::{json_path, shown};
 use crate::printer::{Printer, Report};
+use crate::signer::Signer;
 
 /// What to do when something is where the statement should go.
 const NEVER_OVERWRITTEN: &str = "statements are never overwritten: give another --output";
@@ -24,9 +25,10 @@ pub(super) struct Rotation {
 }
 
 pub(super) fn rotate(args: &RotateArgs, printer: &Printer) -> Result<Rotation, Error> {
-    let old = keyring::private_key(&args.old, printer)?;
+    let old = Signer::named(&args.old, args.public_key.as_deref(), None, printer)?;
     let new = keyring::public_key(&args.new)?;
-    let text = succession::write(&old, &new);
+    let bytes = succession::to_sign(&old.public_key(), &new);
+    let text = succession::write_signed(&bytes, &old.sign(&bytes)?);
     // What hosts will say about it is asked here first.
     let statement =
         succession::read(text.as_bytes()).map_err(|fault| Error::NoSuccession { fault })?;

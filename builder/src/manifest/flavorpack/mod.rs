@@ -24,7 +24,7 @@ use super::error::{ManifestError, Problem};
 use super::json::{Document, Item, Object};
 use super::project::{
     Command, Compression, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy, Project,
-    Purpose, Reading, Sign, Slot, SlotTimes,
+    Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
 };
 use super::sections::{DEFAULT_LEVEL, MAX_AGE_DAYS, is_variable};
 use paths::{Targets, foreign, inside};
@@ -206,6 +206,7 @@ fn slot(object: &Object<'_>, nth: usize, bases: &Bases<'_>) -> Result<(Slot, Str
             .map(|item| paths::mode(&item))
             .transpose()?,
         times: SlotTimes::Normalise,
+        modes: SlotModes::Normalise,
         reading,
         line: object.at().line(),
     };
@@ -402,6 +403,7 @@ fn sign(item: &Item<'_>, bases: &Bases<'_>) -> Result<Option<Sign>> {
     let key = key.transpose()?.map(|key| bases.directory.join(key));
     Ok(key.map(|key| Sign {
         key: KeySource::File(key),
+        public_key: None,
     }))
 }
 
