@@ -10,6 +10,7 @@
 //! | [`reader`] | the second reader, asked about files |
 //! | [`host`] | hosts with mounts and users of their own, for starting packages in |
 //! | [`catalog`] | every vector: one function call, one failure |
+//! | [`cases`] | the list of hostile cases, read from the tests that try them |
 //!
 //! No vector uses `psp-format` or `psp-launcher`: the writer and the verifier are two readings of SPEC.md, and a
 //! mistake in one of them shows as a disagreement.
@@ -17,6 +18,7 @@
 // This crate is only ever linked into tests; a failed assumption must stop them where it fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod cases;
 pub mod catalog;
 pub mod host;
 pub mod keys;

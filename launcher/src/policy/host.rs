@@ -292,6 +292,11 @@ mod tests {
         );
     }
 
+    /// Every mistake that a policy's text can have: of JSON, of its schema, of a value.
+    ///
+    /// outcome: refused; the line and the column are named
+    /// layer: policy
+    /// message: there is no such key | expected true or false | this key stands here twice | this flavor reads version 1
     #[test]
     fn case_046_every_mistake_has_a_place() {
         let object = "expected an object";
