@@ -19,6 +19,7 @@ use crate::manifest::{self, KeySource, Project};
 use crate::pack::{self, Launcher, Options, PackError, Progress};
 use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
+use crate::recipes::{self, Expanded};
 use crate::stubs;
 
 /// Launchers are below 2 MiB.
@@ -52,14 +53,11 @@ struct BuiltSlot {
 }
 
 pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
-    let manifest = match &args.manifest {
-        Some(file) => file.clone(),
-        None => manifest::find(&args.dir)?,
-    };
-    printer.detail(&format!("manifest: {}", shown(&manifest)));
-    let project = manifest::load(&manifest)?;
-    let signer = signer(&args.signing, &project, printer)?;
-    let target = args.target.as_deref().unwrap_or(stubs::host_target());
+    // It holds what the recipes made until the package is written.
+    let expanded = expanded(args, printer)?;
+    let project = &expanded.project;
+    let signer = signer(&args.signing, project, printer)?;
+    let target = target(args);
     let file = format!("{}.psp", project.package.name);
     let options = Options {
         output: match &args.output {
@@ -76,13 +74,28 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         printer,
         meter: OnceLock::new(),
     };
-    let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
+    let outcome = pack::pack(project, &options, signer.as_ref(), &follow);
     drop(follow);
     let outcome = outcome?;
     for note in &outcome.notes {
         printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
     }
     Ok(Built::of(outcome, options.target))
+}
+
+/// The project that the manifest describes, with its recipes followed.
+pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, Error> {
+    let manifest = match &args.manifest {
+        Some(file) => file.clone(),
+        None => manifest::find(&args.dir)?,
+    };
+    printer.detail(&format!("manifest: {}", shown(&manifest)));
+    let project = manifest::load(&manifest)?;
+    Ok(recipes::expand(project, target(args))?)
+}
+
+fn target(args: &PackArgs) -> &str {
+    args.target.as_deref().unwrap_or(stubs::host_target())
 }
 
 /// The key that the command line or the manifest names. Signing with nothing must be asked for.

@@ -19,11 +19,12 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ManifestError, Problem};
 pub use project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Sign, Slot, SlotTimes,
+    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Native, PLATFORMS, Package,
+    Policy, Project, Purpose, Sign, Slot, SlotTimes,
 };
 
 use reader::{Document, Section};
+pub(crate) use sections::DEFAULT_LEVEL;
 
 /// The manifest of its own.
 const FLAVOR_TOML: &str = "flavor.toml";

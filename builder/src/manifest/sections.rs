@@ -8,16 +8,18 @@ use psp_format::path;
 
 use super::error::{ManifestError, Problem};
 use super::project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Sign, Slot, SlotTimes,
+    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Native, PLATFORMS, Package,
+    Policy, Project, Purpose, Sign, Slot, SlotTimes,
 };
 use super::reader::{Section, Value};
+use crate::binary::Version;
 use crate::inputs::Filter;
+use crate::recipes;
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
 /// The level that slots are compressed with unless they say otherwise: packing happens once, starting many times.
-const DEFAULT_LEVEL: u8 = 19;
+pub(crate) const DEFAULT_LEVEL: u8 = 19;
 /// The longest age that a policy can name: a hundred years.
 const MAX_AGE_DAYS: u32 = 36_525;
 
@@ -26,19 +28,33 @@ pub(super) fn project(section: &Section<'_>, file: &Path) -> Result<Project> {
     refuse_recipes(section)?;
     section.only(&[
         "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
+        "native",
     ])?;
     let directory = file.parent().unwrap_or(Path::new(""));
     let optional = |key| section.get(key);
+    let native = optional("native")
+        .map(|value| native(&value, directory))
+        .transpose()?;
+    let (recipe_slots, recipe_commands) = match &native {
+        Some((native, line)) => recipes::native::plain(native, *line),
+        None => Default::default(),
+    };
+    let mut slots = recipe_slots;
+    slots.extend(each(optional("slot"), |section| slot(section, directory))?);
+    let mut by_name = recipe_commands;
+    let recipe_command = by_name.remove("");
+    by_name.extend(optional("commands").map_or(Ok(BTreeMap::new()), commands)?);
     Ok(Project {
         file: file.into(),
         directory: directory.into(),
         package: package(&section.require("package", "[package]")?.table()?)?,
-        slots: each(optional("slot"), |section| slot(section, directory))?,
-        command: match section.get("command") {
-            Some(value) => command(&value.table()?)?,
-            None => return Err(section.error(Problem::NoCommand)),
+        slots,
+        command: match (section.get("command"), recipe_command) {
+            (Some(value), _) => command(&value.table()?)?,
+            (None, Some(command)) => command,
+            (None, None) => return Err(section.error(Problem::NoCommand)),
         },
-        commands: optional("commands").map_or(Ok(BTreeMap::new()), commands)?,
+        commands: by_name,
         env: optional("env").map_or(Ok(EnvRules::default()), env)?,
         setup: each(optional("setup"), command)?,
         policy: optional("policy").map(policy).transpose()?,
@@ -48,12 +64,13 @@ pub(super) fn project(section: &Section<'_>, file: &Path) -> Result<Project> {
         sign: optional("sign")
             .map(|value| sign(&value, directory))
             .transpose()?,
+        native: native.map(|(native, _)| native),
     })
 }
 
 /// Recipes are known by name, so that asking for one does not look like a typing error.
 fn refuse_recipes(section: &Section<'_>) -> Result<()> {
-    for key in ["python", "node", "native"] {
+    for key in ["python", "node"] {
         if let Some(value) = section.get(key) {
             let section = format!("[{key}]");
             return Err(value.error(Problem::Recipe { section }));
@@ -358,6 +375,62 @@ fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
         _ => KeySource::File(directory.join(key)),
     };
     Ok(Sign { key })
+}
+
+/// With the line where the section begins.
+fn native(value: &Value<'_>, directory: &Path) -> Result<(Native, usize)> {
+    let section = value.table()?;
+    section.only(&["binary", "bundle-libraries", "glibc-floor"])?;
+    let mut binaries: Vec<std::path::PathBuf> = Vec::new();
+    if let Some(value) = section.get("binary") {
+        let items = match value.items() {
+            Ok(items) => items,
+            Err(_) => vec![value.clone()],
+        };
+        for item in &items {
+            let path = item.text_that(
+                |path| Path::new(path).file_name().is_some_and(|name| is_name(&name.to_string_lossy())),
+                "the path of a program whose name has letters, digits, `.`, `_` and `-`, or a list of such",
+                "\"target/release/app\"",
+            )?;
+            let path = directory.join(path);
+            if binaries
+                .iter()
+                .any(|other| other.file_name() == path.file_name())
+            {
+                return Err(value.invalid(
+                    "a list of programs with different names",
+                    "binary = [\"app\"]",
+                ));
+            }
+            binaries.push(path);
+        }
+        if binaries.is_empty() {
+            return Err(value.invalid(
+                "a program, or a list of some",
+                "binary = \"target/release/app\"",
+            ));
+        }
+    }
+    let bundle = section.get("bundle-libraries");
+    if let (Some(bundle), true) = (&bundle, binaries.is_empty()) {
+        return Err(bundle.invalid("absent without `binary`", "binary = \"target/release/app\""));
+    }
+    let floor = section.get("glibc-floor").map(|value| {
+        value.text_that(
+            |text| text.parse::<Version>().is_ok(),
+            "a version of glibc in quotes",
+            "\"2.28\"",
+        )
+    });
+    Ok((
+        Native {
+            binaries,
+            bundle_libraries: bundle.map_or(Ok(false), |value| value.flag())?,
+            glibc_floor: floor.transpose()?.and_then(|text| text.parse().ok()),
+        },
+        section.line(),
+    ))
 }
 
 /// What `read` makes of each table of a list.

@@ -1,12 +1,13 @@
 //! From a project to one signed file.
 //!
-//! [`plan`] decides what goes in, from the manifest and the inputs; [`stream`] and [`compress`] make the stored bytes of each
+//! [`plan`] decides what goes in, from the manifest and the inputs; [`host`] says what that asks of a host; [`stream`] and [`compress`] make the stored bytes of each
 //! slot; [`assemble`] writes the package beside its place and renames it. Nothing of an earlier package is touched
 //! before the new one is complete.
 
 mod assemble;
 mod compress;
 mod error;
+mod host;
 mod plan;
 mod stream;
 
@@ -21,7 +22,8 @@ use psp_format::ops::Operations;
 use psp_format::signature::PrivateKey;
 
 pub use error::PackError;
-pub use plan::Note;
+pub use host::Concern;
+pub use plan::{Note, Remark};
 
 use crate::inputs::Source;
 use crate::manifest::Project;
