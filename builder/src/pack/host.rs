@@ -294,3 +294,64 @@ fn names(slots: &[PlannedSlot], target: &str) -> Vec<Note> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::{Entry, Tree};
+    use crate::pack::compress::Method;
+    use psp_format::metadata::{Lifecycle, Purpose};
+
+    fn slot(files: &[(&str, u64)]) -> PlannedSlot {
+        let entry = |(path, size): &(&str, u64)| Entry {
+            path: path.as_bytes().to_vec(),
+            kind: Kind::File {
+                size: *size,
+                content: Content::bytes(*b""),
+            },
+            mode: 0o644,
+            mtime: 0,
+        };
+        PlannedSlot {
+            id: "app".into(),
+            target: "app".into(),
+            lifecycle: Lifecycle::Cached,
+            purpose: Purpose::Payload,
+            mode: None,
+            mutable: false,
+            method: Method::None,
+            source: Source::Tree(Tree {
+                entries: files.iter().map(entry).collect(),
+            }),
+        }
+    }
+
+    fn said(files: &[(&str, u64)], target: &str) -> Vec<String> {
+        let notes = names(&[slot(files)], target);
+        notes.iter().map(|note| note.note.to_string()).collect()
+    }
+
+    #[test]
+    fn what_some_file_systems_cannot_hold_is_noted() {
+        assert!(said(&[("a", u64::from(u32::MAX)), ("b", 0)], "linux_amd64").is_empty());
+        assert_eq!(
+            said(&[("a", 1 << 32)], "linux_amd64"),
+            [
+                "`app/a`: 4294967296 bytes are more than some file systems can hold in one file (4 GiB)"
+            ]
+        );
+        let names = ["X/a", "X/b", "x/a", "\u{c4}", "\u{e4}", "n", "N"].map(|name| (name, 0));
+        assert_eq!(
+            said(&names, "linux_amd64"),
+            ["`app/\u{c4}` and `app/\u{e4}` are one name where case does not count (and 1 more)"]
+        );
+        let long = "d/".repeat(60) + "end";
+        assert!(said(&[(&long, 0)], "linux_amd64").is_empty());
+        assert_eq!(
+            said(&[(&long, 0), ("a", 0)], "windows_amd64"),
+            [format!(
+                "`app/{long}`: the path has 127 bytes; with that of a cache before it, it can be longer than the 260 that the target allows"
+            )]
+        );
+    }
+}
