@@ -187,6 +187,21 @@ fn sqlite3_runs_where_there_is_nothing_but_a_c_library() {
             (&["-batch", ":memory:"], "select upper('x');\n.quit\n"),
         ],
     );
+    let output = flavor()
+        .args(["inspect", "--requirements"])
+        .arg(project.output())
+        .output()
+        .unwrap();
+    let said = text(&output.stdout).into_owned();
+    for line in [
+        "  needs        glibc 2.",
+        "  interpreter  /lib64/ld-linux-x86-64.so.2 (native/bin/sqlite3)",
+        "  library      libc.so.6 (base set: C library; native/bin/sqlite3 and ",
+        "  native/bin/sqlite3 ",
+        " libsqlite3.so.0* ",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
     // The libraries come from the package: the host's would have been found first if the run path were not there.
     let output = Command::new(project.output())
         .env("FLAVOR_CACHE", project.cache())
