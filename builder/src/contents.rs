@@ -83,13 +83,16 @@ pub fn extract(
     }
 }
 
+/// Takes a file: its path, its size, and a reader of its content.
+pub type TakeFile<'a> = dyn FnMut(&[u8], u64, &mut dyn Read) -> io::Result<()> + 'a;
+
 /// Gives `take` each regular file of a slot that [`check`] has accepted, in order: its path below the work environment, its
 /// size, and a reader of its content, which need not be read to its end.
 pub fn each_file(
     file: &PackageFile,
     slot: &Slot,
     range: Range,
-    take: &mut dyn FnMut(&[u8], u64, &mut dyn Read) -> io::Result<()>,
+    take: &mut TakeFile<'_>,
 ) -> Result<(), Error> {
     let (at, end) = (range.start(), range.end());
     let stored = BufReader::new(Piece {

@@ -2,12 +2,14 @@
 //!
 //! Section headers are not looked at: the loader does not, and they may be missing or lie.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use object::Endianness;
 use object::elf::{self, FileHeader32, FileHeader64, Vernaux, Verneed};
 use object::read::elf::{Dyn, FileHeader, GnuHashTable, HashTable, ProgramHeader, Sym};
 use object::read::{ReadRef, StringTable};
+use psp_format::range::widen;
 use serde::Serialize;
 
 use super::{Damaged, MAX_NAMES, MAX_RECORDS, name};
@@ -125,10 +127,12 @@ where
         _ => ElfKind::Other,
     };
     if let Some(entries) = dynamic.filter(|entries| !entries.is_empty()) {
+        let length = data.len().map_err(|()| DAMAGED("no length"))?;
         let image = Image {
             endian,
             data,
             segments,
+            room: Cell::new(length.saturating_mul(4)),
         };
         read_dynamic::<E, R>(&image, entries, &mut out)?;
     }
@@ -140,7 +144,12 @@ struct Image<'d, E: FileHeader, R> {
     endian: Endianness,
     data: R,
     segments: &'d [E::ProgramHeader],
+    /// How many bytes its names may still take in memory. They lie in the file, once each, with a record that names each.
+    room: Cell<u64>,
 }
+
+/// What a name takes besides its bytes.
+const NAME_COST: u64 = 64;
 
 impl<'d, E, R> Image<'d, E, R>
 where
@@ -160,6 +169,22 @@ where
             let end = offset.checked_add(size)?.min(length);
             (skipped < size && start < end).then_some((start, end))
         })
+    }
+
+    /// A name as text, while there is room: a hostile file may name the same long text thousands of times.
+    fn name(&self, bytes: &[u8]) -> Result<String, Damaged> {
+        let text = name(bytes);
+        let cost = widen(text.len()).saturating_add(NAME_COST);
+        let left = self.room.get().checked_sub(cost);
+        self.room
+            .set(left.ok_or(DAMAGED("it names more than it has room for"))?);
+        Ok(text)
+    }
+
+    /// The same for each part of a list with colons.
+    fn names(&self, list: &[u8]) -> Result<Vec<String>, Damaged> {
+        let parts = list.split(|byte| *byte == b':').take(MAX_NAMES);
+        parts.map(|part| self.name(part)).collect()
     }
 
     /// The bytes from `address` to the end of its segment.
@@ -213,17 +238,17 @@ where
             .get(offset)
             .map_err(|()| DAMAGED("a name lies outside"))?;
         match tag {
-            elf::DT_NEEDED => out.needed.push(name(bytes)),
-            elf::DT_SONAME => out.soname = Some(name(bytes)),
-            elf::DT_RPATH => out.rpath = split(bytes),
-            _ => out.runpath = Some(split(bytes)),
+            elf::DT_NEEDED => out.needed.push(image.name(bytes)?),
+            elf::DT_SONAME => out.soname = Some(image.name(bytes)?),
+            elf::DT_RPATH => out.rpath = image.names(bytes)?,
+            _ => out.runpath = Some(image.names(bytes)?),
         }
     }
     if let Some(address) = table.get(&elf::DT_VERNEED) {
         let records = image
             .bytes(*address)
             .ok_or(DAMAGED("its table of versions lies outside"))?;
-        let wanted = versions(records, image.endian, &strings)?;
+        let wanted = versions::<E, R>(image, records, &strings)?;
         let symbols = symbols::<E, R>(image, &table, &strings, &wanted);
         out.versions = wanted
             .into_iter()
@@ -236,21 +261,22 @@ where
     Ok(())
 }
 
-fn split(path: &[u8]) -> Vec<String> {
-    path.split(|byte| *byte == b':')
-        .take(MAX_NAMES)
-        .map(name)
-        .collect()
-}
-
 /// The versions that the loader insists on, each with the number by which symbols name it. Weak ones it does without.
-fn versions<'d, R: ReadRef<'d>>(
+fn versions<'d, E, R>(
+    image: &Image<'d, E, R>,
     records: &[u8],
-    endian: Endianness,
     strings: &StringTable<'d, R>,
-) -> Result<Vec<(u16, Need)>, Damaged> {
+) -> Result<Vec<(u16, Need)>, Damaged>
+where
+    E: FileHeader<Endian = Endianness>,
+    R: ReadRef<'d>,
+{
+    let endian = image.endian;
     let outside = || DAMAGED("its table of versions lies outside");
-    let text = |offset| strings.get(offset).map(name).map_err(|()| outside());
+    let text = |offset| {
+        let bytes = strings.get(offset).map_err(|()| outside())?;
+        image.name(bytes)
+    };
     let mut out = Vec::new();
     let mut records = Some(records);
     let mut budget = MAX_RECORDS;
@@ -263,7 +289,7 @@ fn versions<'d, R: ReadRef<'d>>(
             let aux: &Vernaux<Endianness> = record.read_at(at).map_err(|()| outside())?;
             if aux.vna_flags.get(endian) & elf::VER_FLG_WEAK == 0 && out.len() < MAX_NAMES {
                 let need = Need {
-                    library: library.clone(),
+                    library: image.name(library.as_bytes())?,
                     version: text(aux.vna_name.get(endian))?,
                     symbol: None,
                 };
@@ -321,7 +347,9 @@ where
         let open = known.entry(number).or_insert_with(|| is_wanted(number));
         if *open && let Ok(text) = symbol.name(image.endian, *strings) {
             *open = false;
-            out.insert(number, name(text));
+            if let Ok(text) = image.name(text) {
+                out.insert(number, text);
+            }
         }
     }
     out

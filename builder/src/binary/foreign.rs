@@ -6,7 +6,10 @@ use object::read::macho::{FatArch, MachHeader, MachOFatFile32, MachOFatFile64};
 use object::read::pe::{ImageNtHeaders, PeFile32, PeFile64};
 use object::{Endianness, FileKind, LittleEndian as LE, macho, pe};
 
-use super::{Damaged, Foreign, MAX_NAMES, MAX_RECORDS, name};
+use super::{Damaged, Foreign, MAX_RECORDS, name};
+
+/// Most imports that are listed: the files are data here, and may name one long text again and again.
+const MAX_FOREIGN: usize = 256;
 
 /// `None` for a program for DOS.
 pub(super) fn pe<'d, R: ReadRef<'d>>(data: R) -> Result<Option<Foreign>, Damaged> {
@@ -33,7 +36,7 @@ fn pe_file<'d, Pe: ImageNtHeaders, R: ReadRef<'d>>(
     if let Some(table) = file.import_table().map_err(damaged)? {
         let mut descriptors = table.descriptors().map_err(damaged)?;
         while let Some(descriptor) = descriptors.next().map_err(damaged)? {
-            if imports.len() == MAX_NAMES {
+            if imports.len() == MAX_FOREIGN {
                 break;
             }
             imports.push(name(table.name(descriptor.name.get(LE)).map_err(damaged)?));
@@ -125,7 +128,7 @@ where
             break;
         };
         if let Some(library) = command.dylib().ok()?
-            && imports.len() < MAX_NAMES
+            && imports.len() < MAX_FOREIGN
         {
             imports.push(name(command.string(endian, library.dylib.name).ok()?));
         }

@@ -44,7 +44,7 @@ impl Inside {
         self.nodes.insert(path, node);
     }
 
-    /// The executable or library with this number at exactly this path, not through links.
+    /// What lies at exactly this path, not through links.
     pub fn get(&self, path: &[u8]) -> Option<&Node> {
         self.nodes.get(path)
     }

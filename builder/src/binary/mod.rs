@@ -17,6 +17,7 @@ mod foreign;
 mod inside;
 mod requirements;
 pub mod runpath;
+mod search;
 mod version;
 
 use object::read::ReadRef;
