@@ -333,3 +333,52 @@ fn programs_of_other_systems_are_known() {
         assert_eq!(binary::read(none), Ok(None), "{none:?}");
     }
 }
+
+/// A library that needs one very long name, many times over.
+fn greedy(times: usize) -> Vec<u8> {
+    let words =
+        |words: &[u64]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+    let mut names = vec![b'a'; 100_000];
+    names.push(0);
+    let (strings, at) = (0xb0_u64, 0xb0 + u64::try_from(names.len()).unwrap());
+    let mut dynamic = words(&[5, strings, 10, 100_001]);
+    (0..times).for_each(|_| dynamic.extend(words(&[1, 0])));
+    dynamic.extend(words(&[0, 0]));
+    let size = u64::try_from(dynamic.len()).unwrap();
+    let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    // A library for x86-64 with two program headers.
+    out.extend(words(&[0x1_003e_0003, 0, 64, 0, 0x38_0040_0000_0000, 2]));
+    let everything = at + size;
+    out.extend(words(&[
+        0x4_0000_0001,
+        0,
+        0,
+        0,
+        everything,
+        everything,
+        0x1000,
+    ]));
+    out.extend(words(&[0x4_0000_0002, at, at, at, size, size, 8]));
+    out.extend(names);
+    out.extend(dynamic);
+    out
+}
+
+#[test]
+fn a_file_cannot_take_more_memory_than_it_has_bytes() {
+    match binary::read(greedy(3).as_slice()) {
+        // A name is cut where no real one is that long.
+        Ok(Some(Binary::Elf(elf))) => {
+            assert_eq!(
+                elf.needed.iter().map(String::len).collect::<Vec<_>>(),
+                [4096; 3]
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let error = binary::read(greedy(4000).as_slice()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "damaged ELF file: it names more than it has room for"
+    );
+}

@@ -228,18 +228,23 @@ impl Needs {
         }
     }
 
+    /// What there is to look at, once for all files of which it is true. `--json` has it for each.
     fn findings(&self, out: &mut String) {
-        let files = self.requirements.files.iter();
-        let with: Vec<&FileReport> = files.filter(|file| !file.findings.is_empty()).collect();
-        if with.is_empty() {
-            return;
-        }
-        out.push_str(&format!("\n{HEAD}findings{HEAD:#}\n"));
-        for file in with {
+        let mut found: Vec<(String, Vec<&str>)> = Vec::new();
+        for file in &self.requirements.files {
             for finding in &file.findings {
                 let text = escape(&finding.text());
-                out.push_str(&format!("  {}: {WARN}{text}{WARN:#}\n", file.path));
+                match found.iter_mut().find(|(known, _)| *known == text) {
+                    Some((_, files)) => files.push(&file.path),
+                    None => found.push((text, vec![&file.path])),
+                }
             }
+        }
+        if !found.is_empty() {
+            out.push_str(&format!("\n{HEAD}findings{HEAD:#}\n"));
+        }
+        for (text, files) in found {
+            out.push_str(&format!("  {WARN}{text}{WARN:#} ({})\n", first_of(&files)));
         }
     }
 
@@ -267,16 +272,23 @@ impl Needs {
 }
 
 fn host_library(library: &HostLibrary) -> String {
-    let first = library.needed_by.first().map_or("", String::as_str);
-    let more = match library.needed_by.len().saturating_sub(1) {
-        0 => String::new(),
-        more => format!(" and {}", count(widen(more), "other", "others")),
-    };
     let base = library
         .base
         .map(|base| format!("base set: {}; ", base.name()));
     let base = base.unwrap_or_default();
-    format!("{} ({base}{first}{more})", escape(&library.name))
+    let needed_by: Vec<&str> = library.needed_by.iter().map(String::as_str).collect();
+    format!("{} ({base}{})", escape(&library.name), first_of(&needed_by))
+}
+
+/// The first file, and how many more there are.
+fn first_of(files: &[&str]) -> String {
+    match files {
+        [] => String::new(),
+        [file] => (*file).to_owned(),
+        [file, more @ ..] => {
+            format!("{file} and {}", count(widen(more.len()), "other", "others"))
+        }
+    }
 }
 
 /// The libraries that a file needs, with a mark at those that the package has.
