@@ -88,7 +88,7 @@ pub enum Verb {
     )]
     Verify(VerifyArgs),
     /// Shows what is in a package, without running or extracting it
-    #[command(before_help = "Example:\n  flavor inspect dist/app.psp --files")]
+    #[command(before_help = "Example:\n  flavor inspect dist/app.psp --requirements")]
     Inspect(InspectArgs),
     /// Extracts one slot of a package, verified
     #[command(before_help = "Example:\n  flavor extract dist/app.psp runtime ./out")]
@@ -186,6 +186,9 @@ pub struct PackArgs {
     /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
     #[arg(long)]
     pub sums: bool,
+    /// Prints the plain manifest that the recipes of this one stand for, and builds nothing
+    #[arg(long)]
+    pub explain: bool,
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -243,6 +246,9 @@ pub struct InspectArgs {
     /// Lists the files in the slots
     #[arg(long)]
     pub files: bool,
+    /// Says what the package needs of the host that it is started on: the version of its C library, other libraries
+    #[arg(long, conflicts_with_all = ["files", "dump"])]
+    pub requirements: bool,
     /// Lists the package byte by byte: offset, size, field, value
     #[arg(long)]
     pub dump: bool,

@@ -111,6 +111,46 @@ pub fn extract(
     }
 }
 
+/// Takes a file: its path, its size, and a reader of its content.
+pub type TakeFile<'a> = dyn FnMut(&[u8], u64, &mut dyn Read) -> io::Result<()> + 'a;
+
+/// Gives `take` each regular file of a slot that [`check`] has accepted, in order: its path below the work environment, its
+/// size, and a reader of its content, which need not be read to its end.
+pub fn each_file(
+    file: &PackageFile,
+    slot: &Slot,
+    range: Range,
+    take: &mut TakeFile<'_>,
+) -> Result<(), Error> {
+    let (at, end) = (range.start(), range.end());
+    let stored = BufReader::new(Piece {
+        file: file.file(),
+        at,
+        end,
+    });
+    // It was whole when it was checked, so what fails now is the file, or the disk.
+    let failed = |error| Error::File(file.reading(at, error));
+    let mut content: Box<dyn Read + '_> = match slot.operations {
+        Operations::None | Operations::Tar => Box::new(stored),
+        Operations::Zstd | Operations::TarZst => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(stored).map_err(failed)?)
+        }
+        Operations::TarGz => Box::new(Gzip::new(file.file(), range)),
+    };
+    if !slot.operations.is_tar() {
+        return take(slot.root(), slot.original_size, &mut content).map_err(failed);
+    }
+    let mut archive = tar::Archive::new(content);
+    for entry in archive.entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        if entry.header().entry_type().is_file() {
+            let (path, size) = (entry.path_bytes().into_owned(), entry.size());
+            take(&path, size, &mut entry).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// What an error of the launcher's library means for the command.
 fn fault(file: &PackageFile, slot: &Slot, error: ExtractError) -> Error {
     let refused = |refusal| Error::Refused {

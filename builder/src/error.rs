@@ -19,6 +19,7 @@ use crate::manifest::ManifestError;
 use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
 use crate::printer::{count, escape};
+use crate::recipes::RecipeError;
 use crate::signer::SignerError;
 
 /// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
@@ -146,6 +147,9 @@ pub enum Error {
     /// No package was built.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// A recipe of the manifest cannot be followed.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
     /// A slot was not extracted.
     #[error(transparent)]
     Extract(ExtractError),
@@ -255,6 +259,7 @@ impl Error {
             Error::SourceDate { .. } => "unset it, or set it to a number such as 1700000000".into(),
             Error::Manifest(error) => error.help(),
             Error::Pack(error) => error.help(),
+            Error::Recipe(error) => error.help(),
             Error::Extract(error) => extract_help(error).into(),
             Error::Start(StartError::Plan(PlanError::UnknownCommand { .. })) => {
                 "give --command one of these names, or leave it out for the default command".into()

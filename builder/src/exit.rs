@@ -172,6 +172,8 @@ pub fn of(error: &Error) -> Code {
         Error::Signer(error) => of_signer(error),
         Error::Manifest(error) => of_manifest(error),
         Error::Pack(error) => of_pack(error),
+        Error::Recipe(error) if error.is_of_environment() => Code::Environment,
+        Error::Recipe(_) => Code::Usage,
         Error::File(_)
         | Error::Extract(_)
         | Error::Write { .. }

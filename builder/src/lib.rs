@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod binary;
 pub mod cli;
 pub mod commands;
 pub mod compare;
@@ -23,6 +24,7 @@ pub mod manifest;
 pub mod pack;
 pub mod package_file;
 pub mod printer;
+pub mod recipes;
 pub mod signer;
 pub mod stubs;
 pub mod sums;

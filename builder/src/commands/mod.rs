@@ -5,6 +5,7 @@ mod cache;
 mod caller;
 mod completions;
 mod diff;
+mod explain;
 mod extract;
 mod inspect;
 mod keygen;
@@ -56,6 +57,7 @@ pub enum Answer {
 /// Does what the person asked for.
 pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
     match verb {
+        Verb::Pack(args) if args.explain => explain::explain(&args, printer).map(done),
         Verb::Pack(args) => pack::pack(&args, printer).map(done),
         Verb::Verify(args) => verify::verify(&args, printer),
         Verb::Inspect(args) => inspect::inspect(&args, printer),

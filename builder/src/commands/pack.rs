@@ -19,6 +19,7 @@ use crate::manifest::{self, KeySource, Project};
 use crate::pack::{self, Launcher, Options, PackError, Progress};
 use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
+use crate::recipes::{self, Expanded};
 use crate::signer::Signer;
 use crate::stubs;
 use crate::sums;
@@ -59,15 +60,11 @@ struct BuiltSlot {
 }
 
 pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
-    let manifest = match &args.manifest {
-        Some(file) => file.clone(),
-        None => manifest::find(&args.dir)?,
-    };
-    printer.detail(&format!("manifest: {}", shown(&manifest)));
-    let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
-    let project = manifest::load_with(&manifest, workenv_base)?;
-    let signer = signer(args, &project, printer)?;
-    let target = args.target.as_deref().unwrap_or(stubs::host_target());
+    // It holds what the recipes made until the package is written.
+    let expanded = expanded(args, printer)?;
+    let project = &expanded.project;
+    let signer = signer(args, project, printer)?;
+    let target = target(args);
     let file = format!("{}.psp", project.package.name);
     let options = Options {
         output: match &args.output {
@@ -86,7 +83,7 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         source_date: source_date(std::env::var_os(SOURCE_DATE_EPOCH))?,
     };
     let follow = Follow::new(printer);
-    let outcome = pack::pack(&project, &options, signer.as_ref(), &follow);
+    let outcome = pack::pack(project, &options, signer.as_ref(), &follow);
     drop(follow);
     let outcome = outcome?;
     let (hits, misses) = outcome.cached;
@@ -101,6 +98,22 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     }
     let sha256 = sums::of_written(&outcome.file, args.reporting.json, args.sums)?;
     Ok(Built::of(outcome, options.target, sha256))
+}
+
+/// The project that the manifest describes, with its recipes followed.
+pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, Error> {
+    let manifest = match &args.manifest {
+        Some(file) => file.clone(),
+        None => manifest::find(&args.dir)?,
+    };
+    printer.detail(&format!("manifest: {}", shown(&manifest)));
+    let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
+    let project = manifest::load_with(&manifest, workenv_base)?;
+    Ok(recipes::expand(project, target(args))?)
+}
+
+fn target(args: &PackArgs) -> &str {
+    args.target.as_deref().unwrap_or(stubs::host_target())
 }
 
 /// The key that the command line or the manifest names. Signing with nothing must be asked for.

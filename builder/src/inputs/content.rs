@@ -1,7 +1,7 @@
 //! Where the bytes of a file are, and how to read them later.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +68,66 @@ impl Content {
             Origin::Bytes(bytes) => Ok(Box::new(Cursor::new(bytes.clone()))),
             Origin::Bytecode(bytecode) => bytecode.open(),
         }
+    }
+}
+
+/// Content that can be read anywhere.
+pub trait Image: Read + Seek {}
+
+impl<T: Read + Seek> Image for T {}
+
+impl Content {
+    /// Opens the bytes for reading here and there, as they are now; `None` for what is made while it is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Content::open`].
+    pub fn image(&self) -> Result<Option<Box<dyn Image>>, InputError> {
+        Ok(match &self.0 {
+            Origin::Disk { path, size } => Some(Box::new(DiskReader::open(path, *size)?.file)),
+            Origin::Spool { file, offset, size } => Some(Box::new(SpoolImage {
+                file: file.clone(),
+                offset: *offset,
+                size: *size,
+                at: 0,
+            })),
+            Origin::Bytes(bytes) => Some(Box::new(Cursor::new(bytes.clone()))),
+            Origin::Bytecode(_) => None,
+        })
+    }
+}
+
+/// A range of the temporary file that holds unpacked archives, read anywhere.
+struct SpoolImage {
+    file: Arc<File>,
+    offset: u64,
+    size: u64,
+    at: u64,
+}
+
+impl Read for SpoolImage {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.size.saturating_sub(self.at);
+        let room = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let count = os::read_at(&self.file, &mut buffer[..room], self.offset + self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for SpoolImage {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at
+            .filter(|at| *at <= self.size)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

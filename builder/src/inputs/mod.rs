@@ -27,7 +27,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-pub use content::Content;
+pub use content::{Content, Image};
 pub use error::{Fault, InputError, shown};
 pub use globs::Filter;
 

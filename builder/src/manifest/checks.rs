@@ -150,6 +150,14 @@ impl Project {
         Ok(())
     }
 
+    /// What the package starts of its own: the section that names it, and the path below the work environment.
+    pub fn started(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        self.all_commands().filter_map(|(section, command)| {
+            let path = self.path_in_package(command)?;
+            Some((section, path.into_bytes()))
+        })
+    }
+
     /// Every command with the section that names it, in the order of the reference.
     fn all_commands(&self) -> impl Iterator<Item = (String, &Command)> {
         let named = self

@@ -21,12 +21,13 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ManifestError, Problem};
 pub use project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Made, MadeKind, PLATFORMS,
-    Package, Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
+    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Made, MadeKind, Native,
+    PLATFORMS, Package, Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
 };
 
 use flavorpack::Bases;
 use reader::{Document, Section};
+pub(crate) use sections::DEFAULT_LEVEL;
 
 /// The manifest of its own.
 const FLAVOR_TOML: &str = "flavor.toml";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::binary::Version;
 pub use psp_format::metadata::{Lifecycle, Purpose, TARGETS as PLATFORMS};
 
 /// What the manifest says is to be packed.
@@ -34,6 +35,8 @@ pub struct Project {
     pub desktop: Option<Desktop>,
     /// `[sign]`.
     pub sign: Option<Sign>,
+    /// `[native]`.
+    pub native: Option<Native>,
 }
 
 /// Who the package is.
@@ -204,6 +207,17 @@ pub enum KeySource {
     Env(String),
     /// `cmd:PROGRAM`: a program that signs.
     Command(String),
+}
+
+/// Programs that were compiled for their processor, and what is checked of all of the package that was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Native {
+    /// The recipe's programs, resolved, the default command first; none where there is no recipe.
+    pub binaries: Vec<PathBuf>,
+    /// Whether the libraries that they need go with them.
+    pub bundle_libraries: bool,
+    /// The oldest glibc that the package is to run with.
+    pub glibc_floor: Option<Version>,
 }
 
 /// How a slot is stored.

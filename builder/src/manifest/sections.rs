@@ -9,16 +9,18 @@ use psp_format::path;
 use super::error::{ManifestError, Problem};
 use super::flavorpack::{self, python::PythonProject};
 use super::project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy,
-    Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
+    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Native, PLATFORMS, Package,
+    Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
 };
 use super::reader::{Section, Value};
+use crate::binary::Version;
 use crate::inputs::Filter;
+use crate::recipes;
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
 /// The level that slots are compressed with unless they say otherwise: packing happens once, starting many times.
-pub(super) const DEFAULT_LEVEL: u8 = 19;
+pub(crate) const DEFAULT_LEVEL: u8 = 19;
 /// The longest age that a policy can name: a hundred years.
 pub(super) const MAX_AGE_DAYS: u32 = 36_525;
 
@@ -34,11 +36,24 @@ pub(super) fn project(
         Some(_) => flavorpack::python::BOTH,
         None => &[
             "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
+            "native",
         ],
     })?;
     let (named, rules) = python.map(|python| python.parts()).unzip();
     let directory = file.parent().unwrap_or(Path::new(""));
     let optional = |key| section.get(key);
+    let native = optional("native")
+        .map(|value| native(&value, directory))
+        .transpose()?;
+    let (recipe_slots, recipe_commands) = match &native {
+        Some((native, line)) => recipes::native::plain(native, *line),
+        None => Default::default(),
+    };
+    let mut slots = recipe_slots;
+    slots.extend(each(optional("slot"), |section| slot(section, directory))?);
+    let mut by_name = recipe_commands;
+    let recipe_command = by_name.remove("");
+    by_name.extend(optional("commands").map_or(Ok(BTreeMap::new()), commands)?);
     Ok(Project {
         file: file.into(),
         directory: directory.into(),
@@ -46,13 +61,14 @@ pub(super) fn project(
             (None, Some(package)) => package,
             _ => package(&section.require("package", "[package]")?.table()?)?,
         },
-        slots: each(optional("slot"), |section| slot(section, directory))?,
+        slots,
         made: Vec::new(),
-        command: match section.get("command") {
-            Some(value) => command(&value.table()?)?,
-            None => return Err(section.error(Problem::NoCommand)),
+        command: match (section.get("command"), recipe_command) {
+            (Some(value), _) => command(&value.table()?)?,
+            (None, Some(command)) => command,
+            (None, None) => return Err(section.error(Problem::NoCommand)),
         },
-        commands: optional("commands").map_or(Ok(BTreeMap::new()), commands)?,
+        commands: by_name,
         env: optional("env").map_or(Ok(rules.unwrap_or_default()), env)?,
         setup: each(optional("setup"), command)?,
         installs: false,
@@ -63,12 +79,13 @@ pub(super) fn project(
         sign: optional("sign")
             .map(|value| sign(&value, directory))
             .transpose()?,
+        native: native.map(|(native, _)| native),
     })
 }
 
 /// Recipes are known by name, so that asking for one does not look like a typing error.
 fn refuse_recipes(section: &Section<'_>) -> Result<()> {
-    for key in ["python", "node", "native"] {
+    for key in ["python", "node"] {
         if let Some(value) = section.get(key) {
             let section = format!("[{key}]");
             return Err(value.error(Problem::Recipe { section }));
@@ -389,6 +406,62 @@ fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
     };
     let public_key = text(&section, "public-key")?.map(|path| directory.join(path));
     Ok(Sign { key, public_key })
+}
+
+/// With the line where the section begins.
+fn native(value: &Value<'_>, directory: &Path) -> Result<(Native, usize)> {
+    let section = value.table()?;
+    section.only(&["binary", "bundle-libraries", "glibc-floor"])?;
+    let mut binaries: Vec<std::path::PathBuf> = Vec::new();
+    if let Some(value) = section.get("binary") {
+        let items = match value.items() {
+            Ok(items) => items,
+            Err(_) => vec![value.clone()],
+        };
+        for item in &items {
+            let path = item.text_that(
+                |path| Path::new(path).file_name().is_some_and(|name| is_name(&name.to_string_lossy())),
+                "the path of a program whose name has letters, digits, `.`, `_` and `-`, or a list of such",
+                "\"target/release/app\"",
+            )?;
+            let path = directory.join(path);
+            if binaries
+                .iter()
+                .any(|other| other.file_name() == path.file_name())
+            {
+                return Err(value.invalid(
+                    "a list of programs with different names",
+                    "binary = [\"app\"]",
+                ));
+            }
+            binaries.push(path);
+        }
+        if binaries.is_empty() {
+            return Err(value.invalid(
+                "a program, or a list of some",
+                "binary = \"target/release/app\"",
+            ));
+        }
+    }
+    let bundle = section.get("bundle-libraries");
+    if let (Some(bundle), true) = (&bundle, binaries.is_empty()) {
+        return Err(bundle.invalid("absent without `binary`", "binary = \"target/release/app\""));
+    }
+    let floor = section.get("glibc-floor").map(|value| {
+        value.text_that(
+            |text| text.parse::<Version>().is_ok(),
+            "a version of glibc in quotes",
+            "\"2.28\"",
+        )
+    });
+    Ok((
+        Native {
+            binaries,
+            bundle_libraries: bundle.map_or(Ok(false), |value| value.flag())?,
+            glibc_floor: floor.transpose()?.and_then(|text| text.parse().ok()),
+        },
+        section.line(),
+    ))
 }
 
 /// What `read` makes of each table of a list.

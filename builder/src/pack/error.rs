@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::binary::Version;
 use crate::inputs::{InputError, shown};
 use crate::manifest::ManifestError;
+use crate::printer::escape;
 use crate::signer::SignerError;
 
 /// Why no package was built. `Display` is one line of fact; [`PackError::help`] is one line of remedy.
@@ -87,6 +89,33 @@ pub enum PackError {
         /// The path below the work environment.
         path: Vec<u8>,
     },
+    /// A command starts or loads a file for another system or processor.
+    #[error("{command} cannot run on {target}: {} is {found}", shown(path))]
+    OtherTarget {
+        /// The command, as the manifest names it.
+        command: String,
+        /// The file below the work environment.
+        path: Vec<u8>,
+        /// Its format and architecture.
+        found: String,
+        /// The target.
+        target: String,
+    },
+    /// A file needs a newer C library than the manifest allows.
+    #[error(
+        "{path} needs glibc {version}{}, and `glibc-floor` in [native] is {floor}",
+        for_symbol(symbol.as_deref(), version)
+    )]
+    GlibcFloor {
+        /// What the manifest allows.
+        floor: Version,
+        /// The file below the work environment, escaped.
+        path: String,
+        /// What it needs.
+        version: Version,
+        /// The symbol for which it does.
+        symbol: Option<String>,
+    },
     /// The package would contain itself, or its predecessor.
     #[error("slot {slot} would pack {}, the package that is being built", .output.display())]
     OutputInside {
@@ -112,6 +141,11 @@ pub enum PackError {
     /// A thread of ours ended without saying why.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+fn for_symbol(symbol: Option<&str>, version: &Version) -> String {
+    let symbol = symbol.map(|symbol| format!(" for {}@GLIBC_{version}", escape(symbol)));
+    symbol.unwrap_or_default()
 }
 
 impl PackError {
@@ -159,6 +193,12 @@ impl PackError {
             PackError::ReservedPath { .. } => {
                 "exclude it, or give the slot a target of its own".into()
             }
+            PackError::OtherTarget { .. } => {
+                "build it for the target, or name the target that it is for with --target".into()
+            }
+            PackError::GlibcFloor { version, .. } => format!(
+                "build it on a system with that glibc or an older one, or set glibc-floor to \"{version}\""
+            ),
             PackError::OutputInside { .. } => {
                 "exclude the package from the slot, or give --output another place".into()
             }

@@ -1,6 +1,6 @@
 //! From a project to one signed file.
 //!
-//! [`plan`] decides what goes in, from the manifest and the inputs; [`stream`] and [`compress`] make the stored bytes of each
+//! [`plan`] decides what goes in, from the manifest and the inputs; [`host`] says what that asks of a host; [`stream`] and [`compress`] make the stored bytes of each
 //! slot; [`assemble`] writes the package beside its place and renames it. Nothing of an earlier package is touched
 //! before the new one is complete.
 
@@ -8,6 +8,7 @@ mod assemble;
 pub mod build_cache;
 mod compress;
 mod error;
+mod host;
 mod plan;
 mod stream;
 mod workenv;
@@ -22,7 +23,8 @@ use psp_format::metadata::Slot;
 use psp_format::ops::Operations;
 
 pub use error::PackError;
-pub use plan::Note;
+pub use host::Concern;
+pub use plan::{Note, Remark};
 
 use crate::inputs::Source;
 use crate::manifest::Project;

@@ -13,17 +13,29 @@ use psp_format::metadata::{
 use psp_format::path::{is_within, parent};
 
 use super::compress::Method;
+use super::host::{self, Concern};
 use super::{Options, PackError, workenv};
 use crate::inputs::{self, DEFAULT_TIME, FileKind, Filter, InputError, Kind, Source, Times};
 use crate::manifest::{self, Compression, Project, Reading, SlotModes, SlotTimes};
 
-/// A difference between a slot's source and what is packed.
+/// Something about a slot that is no error, but that the person building should know of.
 #[derive(Debug, Clone)]
 pub struct Note {
     /// The slot's id.
     pub slot: String,
-    /// What is different.
-    pub note: inputs::Note,
+    /// What is to be known.
+    pub note: Remark,
+}
+
+/// What a note says.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Remark {
+    /// The source was changed on its way.
+    #[error(transparent)]
+    Input(#[from] inputs::Note),
+    /// Some hosts will not like it.
+    #[error(transparent)]
+    Concern(#[from] Concern),
 }
 
 /// Everything that is known before anything is compressed.
@@ -58,6 +70,28 @@ impl PlannedSlot {
             Source::File(file) => file.size,
         }
     }
+
+    /// Where an entry of its tree lies below the work environment.
+    pub(super) fn below(&self, path: &[u8]) -> Vec<u8> {
+        below(&self.target, path)
+    }
+
+    /// Every path below the work environment, with the size of what is a file.
+    pub(super) fn sizes(&self) -> Vec<(Vec<u8>, u64)> {
+        match &self.source {
+            Source::File(file) => vec![(self.target.clone().into_bytes(), file.size)],
+            Source::Tree(tree) => {
+                let entries = tree.entries.iter();
+                let size = |kind: &Kind| match kind {
+                    Kind::File { size, .. } => *size,
+                    _ => 0,
+                };
+                entries
+                    .map(|entry| (self.below(&entry.path), size(&entry.kind)))
+                    .collect()
+            }
+        }
+    }
 }
 
 /// Id of the slot that holds the icon of `[desktop]`.
@@ -81,6 +115,7 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
     }
     check_paths(&slots)?;
     project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
+    notes.extend(host::check(project, &slots, &options.target)?);
     Ok(Plan {
         metadata: metadata(project, options),
         slots,
@@ -107,7 +142,7 @@ fn arrange(
             .copied()
             .unwrap_or_default()
             .into();
-        let note = inputs::Note::AtRoot { target };
+        let note = Remark::Input(inputs::Note::AtRoot { target });
         notes.push(Note { slot, note });
     }
     workenv::add_made(slots, &project.made, &project.package, mtime)
@@ -147,7 +182,7 @@ fn read_slot(
     }
     notes.extend(input.notes.into_iter().map(|note| Note {
         slot: slot.id.clone(),
-        note,
+        note: note.into(),
     }));
     let method = match slot.compression {
         Compression::None => Method::None,

@@ -60,9 +60,39 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "",
-            "[native]\n",
-            "flavor.toml:12: the recipe [native] is not supported",
-            "install into",
+            "[native]\nbinaries = [\"x\"]\n",
+            "flavor.toml:13: unknown key `binaries` in [native]",
+            "[native] knows binary, bundle-libraries, glibc-floor",
+        ),
+        (
+            "",
+            "[native]\nglibc-floor = 2.28\n",
+            "flavor.toml:13: `glibc-floor` in [native] must be text in quotes, but is 2.28",
+            "write it like `glibc-floor = \"...\"`",
+        ),
+        (
+            "",
+            "[native]\nglibc-floor = \"GLIBC_2.28\"\n",
+            "flavor.toml:13: `glibc-floor` in [native] must be a version of glibc in quotes, but is \"GLIBC_2.28\"",
+            "write it like `glibc-floor = \"2.28\"`",
+        ),
+        (
+            "",
+            "[native]\nbundle-libraries = true\n",
+            "flavor.toml:13: `bundle-libraries` in [native] must be absent without `binary`, but is true",
+            "write it like `binary = \"target/release/app\"`",
+        ),
+        (
+            "",
+            "[native]\nbinary = []\n",
+            "flavor.toml:13: `binary` in [native] must be a program, or a list of some, but is an empty list",
+            "write it like `binary = \"target/release/app\"`",
+        ),
+        (
+            "",
+            "[native]\nbinary = [\"a/x\", \"b/x\"]\n",
+            "flavor.toml:13: `binary` in [native] must be a list of programs with different names, but is a list",
+            "write it like `binary = [\"app\"]`",
         ),
         // What must be there.
         (

@@ -3,6 +3,7 @@
 //! Metadata is shown when the signature over it holds. Of a package that fails before, only what the file says about
 //! its own layout is shown, and that is marked.
 
+mod requirements;
 mod text;
 
 use std::path::PathBuf;
@@ -128,6 +129,9 @@ struct DumpLine {
 }
 
 pub(super) fn inspect(args: &InspectArgs, printer: &Printer) -> Result<Done, Error> {
+    if args.requirements {
+        return requirements::requirements(args, printer);
+    }
     let file = PackageFile::open(&args.package)?;
     let parts = file.parts()?;
     let mut inspection = match examine::open(&file)? {

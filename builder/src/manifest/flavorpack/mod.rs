@@ -98,6 +98,7 @@ pub(super) fn load(file: &Path, text: &str, bases: &Bases<'_>) -> Result<Project
             Some(item) => sign(&item, bases)?,
             None => None,
         },
+        native: None,
     })
 }
 

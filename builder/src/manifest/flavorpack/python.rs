@@ -33,6 +33,7 @@ pub(in crate::manifest) const BOTH: &[&str] = &[
     "policy",
     "desktop",
     "sign",
+    "native",
     "entry_point",
     "package_name",
     "metadata",

@@ -1,0 +1,357 @@
+//! What is known at build time about the hosts of a package: failures that would otherwise be met on a user's machine.
+//!
+//! Two things fail the build: a command that is, or on its way loads, a file for another processor; and a file that needs a
+//! newer glibc than `glibc-floor` in `[native]`. Foreign files that nothing starts are common (wheels of Python and
+//! modules of Node ship them side by side) and only warned about, as are names that some file systems cannot hold.
+
+use std::collections::HashMap;
+
+use object::read::ReadCache;
+
+use super::plan::PlannedSlot;
+use super::{Note, PackError, Remark};
+use crate::binary::{self, Binary, Finding, Inside, Node, Requirements, Subject, Version, Wanted};
+use crate::inputs::{Content, InputError, Kind, Source, shown};
+use crate::manifest::Project;
+
+/// The largest file that every file system holds: FAT32 counts the bytes in 32 bits.
+const MAX_PORTABLE: u64 = u32::MAX as u64;
+
+/// Something about the package that some hosts will not like.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Concern {
+    /// A path that is too long with the directory of a cache before it.
+    #[error(
+        "{}: the path has {length} bytes; with that of a cache before it, it can be longer than the {limit} that the target allows",
+        shown(path)
+    )]
+    LongPath {
+        /// The longest below the work environment.
+        path: Vec<u8>,
+        /// Its length in bytes.
+        length: usize,
+        /// What the system of the target allows in all.
+        limit: usize,
+    },
+    /// Names that are one where case does not count.
+    #[error(
+        "{} and {} are one name where case does not count{}",
+        shown(first), shown(second), others(*more)
+    )]
+    Case {
+        /// The first below the work environment.
+        first: Vec<u8>,
+        /// The other.
+        second: Vec<u8>,
+        /// How many further pairs there are in the package.
+        more: usize,
+    },
+    /// A file that FAT32 cannot hold.
+    #[error(
+        "{}: {size} bytes are more than some file systems can hold in one file (4 GiB)",
+        shown(path)
+    )]
+    LargeFile {
+        /// Below the work environment.
+        path: Vec<u8>,
+        /// In bytes.
+        size: u64,
+    },
+    /// An executable or library for another system, which no command starts.
+    #[error("{path} is {found}, not for {target}: exclude it if nothing needs it{}", others(*more))]
+    Foreign {
+        /// Below the work environment, escaped.
+        path: String,
+        /// Format and architecture.
+        found: String,
+        /// The target.
+        target: String,
+        /// How many further files there are like it.
+        more: usize,
+    },
+}
+
+fn others(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
+}
+
+/// Refuses what could not run, and notes what some hosts will not like.
+pub(super) fn check(
+    project: &Project,
+    slots: &[PlannedSlot],
+    target: &str,
+) -> Result<Vec<Note>, PackError> {
+    let mut notes = names(slots, target);
+    // The formats of other systems are read, but how their loaders search is not known here.
+    if !target.starts_with("linux_") {
+        return Ok(notes);
+    }
+    let (inside, subjects, of_slot) = collect(slots)?;
+    let wanted = Wanted {
+        target: target.to_owned(),
+        commands: project.started().collect(),
+        library_path: Vec::new(),
+    };
+    let needs = Requirements::of(&inside, &subjects, &wanted);
+    if let Some(blocker) = needs.blockers.first() {
+        return Err(PackError::OtherTarget {
+            command: blocker.command.clone(),
+            path: blocker.path.clone(),
+            found: blocker.found.clone(),
+            target: target.to_owned(),
+        });
+    }
+    let floor = project
+        .native
+        .as_ref()
+        .and_then(|native| native.glibc_floor.as_ref());
+    if let Some(floor) = floor {
+        check_floor(&needs, floor)?;
+    }
+    notes.extend(foreign(&needs, &of_slot, target));
+    Ok(notes)
+}
+
+fn check_floor(needs: &Requirements, floor: &Version) -> Result<(), PackError> {
+    match needs.above(floor) {
+        None => Ok(()),
+        Some(wants) => Err(PackError::GlibcFloor {
+            floor: floor.clone(),
+            path: wants.path.clone(),
+            version: wants.version.clone(),
+            symbol: wants.symbol.clone(),
+        }),
+    }
+}
+
+/// Every path of the slots, what their executables and libraries say, and the slot of each of those.
+fn collect(slots: &[PlannedSlot]) -> Result<(Inside, Vec<Subject>, Vec<&str>), PackError> {
+    let (mut inside, mut subjects, mut of_slot) = (Inside::default(), Vec::new(), Vec::new());
+    for slot in slots {
+        let mut file = |inside: &mut Inside, path: Vec<u8>, content: &Content| {
+            let number = examined(content)?.map(|binary| {
+                let path = path.clone();
+                subjects.push(Subject { path, binary });
+                of_slot.push(slot.id.as_str());
+                subjects.len() - 1
+            });
+            inside.insert(path, Node::File(number));
+            Ok::<(), PackError>(())
+        };
+        let tree = match &slot.source {
+            Source::File(input) => {
+                file(
+                    &mut inside,
+                    slot.target.clone().into_bytes(),
+                    &input.content,
+                )?;
+                continue;
+            }
+            Source::Tree(tree) => tree,
+        };
+        for entry in &tree.entries {
+            let path = slot.below(&entry.path);
+            let node = match &entry.kind {
+                Kind::File { content, .. } => {
+                    file(&mut inside, path, content)?;
+                    continue;
+                }
+                Kind::Directory => Node::Directory,
+                Kind::Symlink { target } => Node::Symlink(target.clone()),
+                Kind::HardLink { to } => {
+                    let first = inside.get(&slot.below(to)).cloned();
+                    first.unwrap_or(Node::File(None))
+                }
+            };
+            inside.insert(path, node);
+        }
+    }
+    Ok((inside, subjects, of_slot))
+}
+
+/// What a file says, if it is an executable or library. Of a large one, only the parts that matter are read.
+fn examined(content: &Content) -> Result<Option<Result<Binary, String>>, InputError> {
+    let Some(mut image) = content.image()? else {
+        return Ok(None);
+    };
+    let mut start = [0; 4];
+    // Shorter files are none; a disk that fails is met again when the content is packed.
+    if image.read_exact(&mut start).is_err() || !binary::begins_like_one(&start) {
+        return Ok(None);
+    }
+    match binary::read(&ReadCache::new(image)) {
+        Ok(binary) => Ok(binary.map(Ok)),
+        Err(error) => Ok(Some(Err(error.to_string()))),
+    }
+}
+
+/// One note a slot for files of other targets.
+fn foreign(needs: &Requirements, of_slot: &[&str], target: &str) -> Vec<Note> {
+    let mut notes: Vec<Note> = Vec::new();
+    for (file, slot) in needs.files.iter().zip(of_slot) {
+        // Programs for Windows are no mistake on Linux: nobody takes them for libraries of it.
+        let Some(Binary::Elf(_)) = &file.binary else {
+            continue;
+        };
+        let other = file.findings.iter().find_map(|finding| match finding {
+            Finding::OtherTarget { found } => Some(found),
+            _ => None,
+        });
+        let Some(found) = other else { continue };
+        let known = notes.iter_mut().find(|note| note.slot == **slot);
+        match known.map(|note| &mut note.note) {
+            Some(Remark::Concern(Concern::Foreign { more, .. })) => *more += 1,
+            _ => notes.push(Note {
+                slot: (*slot).to_owned(),
+                note: Remark::Concern(Concern::Foreign {
+                    path: file.path.clone(),
+                    found: found.clone(),
+                    target: target.to_owned(),
+                    more: 0,
+                }),
+            }),
+        }
+    }
+    notes
+}
+
+/// The most bytes that a path has on the target, and how many of them the directory of a cache may take.
+fn path_limit(target: &str) -> (usize, usize) {
+    match target.split_once('_').map_or(target, |(os, _)| os) {
+        "windows" => (260, 140),
+        "darwin" => (1024, 300),
+        _ => (4096, 300),
+    }
+}
+
+/// The longest path, names that differ in case alone, and files that some file systems cannot hold.
+fn names(slots: &[PlannedSlot], target: &str) -> Vec<Note> {
+    let (limit, cache) = path_limit(target);
+    let mut notes = Vec::new();
+    let mut longest: Option<(&str, Vec<u8>)> = None;
+    let mut folded: HashMap<String, Vec<u8>> = HashMap::new();
+    let mut clash: Option<(&str, Vec<u8>, Vec<u8>)> = None;
+    let mut clashes = 0_usize;
+    for slot in slots {
+        for (path, size) in slot.sizes() {
+            if size > MAX_PORTABLE {
+                let path = path.clone();
+                notes.push(Note {
+                    slot: slot.id.clone(),
+                    note: Remark::Concern(Concern::LargeFile { path, size }),
+                });
+            }
+            if longest
+                .as_ref()
+                .is_none_or(|(_, longest)| path.len() > longest.len())
+            {
+                longest = Some((&slot.id, path.clone()));
+            }
+            let key = String::from_utf8_lossy(&path).to_lowercase();
+            match folded.get(&key) {
+                // Slots that lie in each other share directories.
+                Some(first) if *first == path => {}
+                // What lies below two directories that clash is no further news.
+                Some(first)
+                    if psp_format::path::parent(first) != psp_format::path::parent(&path) => {}
+                Some(first) => {
+                    clashes += 1;
+                    clash.get_or_insert_with(|| (&slot.id, first.clone(), path.clone()));
+                }
+                None => {
+                    folded.insert(key, path);
+                }
+            }
+        }
+    }
+    if let Some((slot, path)) = longest
+        && path.len() + cache > limit
+    {
+        let length = path.len();
+        notes.push(Note {
+            slot: slot.to_owned(),
+            note: Remark::Concern(Concern::LongPath {
+                path,
+                length,
+                limit,
+            }),
+        });
+    }
+    if let Some((slot, first, second)) = clash {
+        let more = clashes - 1;
+        notes.push(Note {
+            slot: slot.to_owned(),
+            note: Remark::Concern(Concern::Case {
+                first,
+                second,
+                more,
+            }),
+        });
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::{Entry, Tree};
+    use crate::pack::compress::Method;
+    use psp_format::metadata::{Lifecycle, Purpose};
+
+    fn slot(files: &[(&str, u64)]) -> PlannedSlot {
+        let entry = |(path, size): &(&str, u64)| Entry {
+            path: path.as_bytes().to_vec(),
+            kind: Kind::File {
+                size: *size,
+                content: Content::bytes(*b""),
+            },
+            mode: 0o644,
+            mtime: 0,
+        };
+        PlannedSlot {
+            id: "app".into(),
+            target: "app".into(),
+            lifecycle: Lifecycle::Cached,
+            purpose: Purpose::Payload,
+            mode: None,
+            mutable: false,
+            method: Method::None,
+            source: Source::Tree(Tree {
+                entries: files.iter().map(entry).collect(),
+            }),
+        }
+    }
+
+    fn said(files: &[(&str, u64)], target: &str) -> Vec<String> {
+        let notes = names(&[slot(files)], target);
+        notes.iter().map(|note| note.note.to_string()).collect()
+    }
+
+    #[test]
+    fn what_some_file_systems_cannot_hold_is_noted() {
+        assert!(said(&[("a", u64::from(u32::MAX)), ("b", 0)], "linux_amd64").is_empty());
+        assert_eq!(
+            said(&[("a", 1 << 32)], "linux_amd64"),
+            [
+                "`app/a`: 4294967296 bytes are more than some file systems can hold in one file (4 GiB)"
+            ]
+        );
+        let names = ["X/a", "X/b", "x/a", "\u{c4}", "\u{e4}", "n", "N"].map(|name| (name, 0));
+        assert_eq!(
+            said(&names, "linux_amd64"),
+            ["`app/\u{c4}` and `app/\u{e4}` are one name where case does not count (and 1 more)"]
+        );
+        let long = "d/".repeat(60) + "end";
+        assert!(said(&[(&long, 0)], "linux_amd64").is_empty());
+        assert_eq!(
+            said(&[(&long, 0), ("a", 0)], "windows_amd64"),
+            [format!(
+                "`app/{long}`: the path has 127 bytes; with that of a cache before it, it can be longer than the 260 that the target allows"
+            )]
+        );
+    }
+}

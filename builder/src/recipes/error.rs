@@ -1,0 +1,123 @@
+//! Why a recipe cannot be followed: one line of fact, and one line of help.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::binary::runpath::RunPathError;
+use crate::printer::escape;
+
+/// `Display` is one line of fact; [`RecipeError::help`] is one line of remedy.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// A program that `binary` names is not there.
+    #[error("[native] names {}, which does not exist", .path.display())]
+    Missing {
+        /// The program.
+        path: PathBuf,
+    },
+    /// A program or library cannot be read.
+    #[error("cannot read {}: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// Libraries can be collected for ELF files alone.
+    #[error("{} is {found}: libraries can be bundled with ELF programs for {target} only", .path.display())]
+    NotElf {
+        /// The program.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// The target.
+        target: String,
+    },
+    /// A needed library is nowhere to be found.
+    #[error("{} needs {}, which is not on this machine for {target}", .needed_by.display(), escape(name))]
+    NoLibrary {
+        /// Its name.
+        name: String,
+        /// The program or library that needs it.
+        needed_by: PathBuf,
+        /// The target.
+        target: String,
+    },
+    /// A needed library is named by a path.
+    #[error("{} needs a library by its path, {}", .needed_by.display(), escape(name))]
+    ByPath {
+        /// The path.
+        name: String,
+        /// The program or library that needs it.
+        needed_by: PathBuf,
+    },
+    /// The run path cannot be set.
+    #[error("{}: {error}", .path.display())]
+    RunPath {
+        /// The program or library.
+        path: PathBuf,
+        /// Why not.
+        error: RunPathError,
+    },
+    /// The staged directory cannot be written.
+    #[error("cannot write {}: {error}", .path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+impl RecipeError {
+    pub(super) fn write(path: &Path, error: io::Error) -> RecipeError {
+        RecipeError::Write {
+            path: path.to_owned(),
+            error,
+        }
+    }
+
+    pub(super) fn read(path: &Path, error: io::Error) -> RecipeError {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound => RecipeError::Missing { path },
+            _ => RecipeError::Unreadable { path, error },
+        }
+    }
+
+    /// One line of remedy.
+    pub fn help(&self) -> String {
+        match self {
+            RecipeError::Missing { .. } => {
+                "build it first; the path is relative to the manifest".into()
+            }
+            RecipeError::Unreadable { .. } => "check the file and its permissions".into(),
+            RecipeError::NotElf { .. } => {
+                "leave `bundle-libraries` out, or name the target that it is for with --target".into()
+            }
+            RecipeError::NoLibrary { .. } => {
+                "install the package of this machine's system that holds it, or run `ldconfig` after adding its directory".into()
+            }
+            RecipeError::ByPath { .. } => {
+                "link it with `-l` and a library that has a soname".into()
+            }
+            RecipeError::RunPath { .. } => {
+                "set it with `patchelf --set-rpath` and pack the files with a [[slot]] of your own".into()
+            }
+            RecipeError::Write { .. } => "free some space, or set TMPDIR to another place".into(),
+        }
+    }
+
+    /// Whether the machine is at fault, and not the project.
+    pub fn is_of_environment(&self) -> bool {
+        matches!(
+            self,
+            RecipeError::Unreadable { .. }
+                | RecipeError::Write { .. }
+                | RecipeError::NoLibrary { .. }
+        )
+    }
+}

@@ -1,0 +1,82 @@
+//! Recipes: sections of the manifest that stand for slots and commands.
+//!
+//! A recipe is sugar. What can be known from the manifest alone (slots, commands, their names) is filled in when the
+//! manifest is read, by a pure function of the recipe's section, so that the rules that hold between sections are checked
+//! for it too. [`expand`] then makes the directories that those slots take in. What comes out is a plain project, which
+//! [`explain`] prints as a manifest.
+//!
+//! One file a recipe; nothing else knows languages.
+
+mod error;
+pub mod explain;
+pub mod libraries;
+pub mod native;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+pub use error::RecipeError;
+
+use crate::manifest::Project;
+
+/// A project without recipes.
+#[derive(Debug)]
+pub struct Expanded {
+    /// The slots take in the staged directories.
+    pub project: Project,
+    /// What the recipes made.
+    pub staged: Vec<Staged>,
+    /// Where they made it; removed with this value.
+    directory: Option<TempDir>,
+}
+
+/// A directory that a recipe made for a slot.
+#[derive(Debug)]
+pub struct Staged {
+    /// The slot's id.
+    pub slot: String,
+    /// The directory.
+    pub directory: PathBuf,
+    /// What is in it and where that comes from, a line each.
+    pub content: Vec<String>,
+}
+
+/// Does what the recipes of a project say, for this target.
+///
+/// # Errors
+///
+/// When a recipe cannot be followed. What it made until then is removed.
+pub fn expand(mut project: Project, target: &str) -> Result<Expanded, RecipeError> {
+    let (mut staged, mut directory) = (Vec::new(), None);
+    if let Some(native) = project
+        .native
+        .as_ref()
+        .filter(|native| native::is_staged(native))
+    {
+        let made = tempfile::Builder::new()
+            .prefix("flavor-recipe-")
+            .tempdir()
+            .map_err(|error| RecipeError::write(&std::env::temp_dir(), error))?;
+        staged.push(native::stage(native, target, &made.path().join("native"))?);
+        directory = Some(made);
+    }
+    for made in &staged {
+        let mut slots = project.slots.iter_mut();
+        if let Some(slot) = slots.find(|slot| slot.id == made.slot) {
+            slot.source.clone_from(&made.directory);
+        }
+    }
+    Ok(Expanded {
+        project,
+        staged,
+        directory,
+    })
+}
+
+impl Expanded {
+    /// Whether a directory was made.
+    pub fn is_staged(&self) -> bool {
+        self.directory.is_some()
+    }
+}
