@@ -8,7 +8,7 @@ mod assemble;
 mod compress;
 mod error;
 mod plan;
-mod stream;
+pub(crate) mod stream;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

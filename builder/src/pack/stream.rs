@@ -22,7 +22,7 @@ const CUT_EVERY: u64 = 64;
 const PIECE: usize = 256 << 10;
 
 /// Where the stream goes.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     /// Takes the next bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), PackError>;
     /// A frame may end here.
@@ -30,7 +30,7 @@ pub(super) trait Sink {
 }
 
 /// Size of the stream of a tree, in bytes.
-pub(super) fn tree_size(tree: &Tree, target: &str) -> u64 {
+pub(crate) fn tree_size(tree: &Tree, target: &str) -> u64 {
     let entries = tree
         .entries
         .iter()
@@ -44,7 +44,7 @@ fn entry_size(entry: &tar::Entry) -> u64 {
 }
 
 /// Writes a tree as the tar stream of a slot with this target. `mtime` is that of the target directory.
-pub(super) fn write_tree(
+pub(crate) fn write_tree(
     tree: &Tree,
     target: &str,
     mtime: u64,
@@ -104,7 +104,8 @@ fn top_entry(target: &str, mtime: u64) -> Option<tar::Entry> {
     })
 }
 
-fn tar_entry(entry: &Entry, target: &str) -> tar::Entry {
+/// An entry of a tree as one of the archive of a slot with this target.
+pub(crate) fn tar_entry(entry: &Entry, target: &str) -> tar::Entry {
     let below = |path: &[u8]| match target {
         "." => path.to_vec(),
         target => [target.as_bytes(), b"/", path].concat(),
