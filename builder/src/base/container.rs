@@ -44,13 +44,19 @@ pub(super) fn check_index(
     let fault = |field, problem| Err(Fault::Index { field, problem });
     let fingerprint = &index.attestation_key_fp;
     if !zero(fingerprint) && *fingerprint != signer.fingerprint().hex() {
-        return fault("attestation_key_fp", "it is not the fingerprint of the key that signed");
+        return fault(
+            "attestation_key_fp",
+            "it is not the fingerprint of the key that signed",
+        );
     }
     let policy = &index.attestation_policy_hash;
     let digests = metadata.policy.as_ref().map(|policy| policy.digests);
     let is_policy = digests.is_some_and(|both| both.iter().any(|one| one.hex() == *policy));
     if !zero(policy) && !is_policy {
-        return fault("attestation_policy_hash", "it is not the digest of the signed policy");
+        return fault(
+            "attestation_policy_hash",
+            "it is not the digest of the signed policy",
+        );
     }
     let signed_by: &[u8] = index.as_bytes().get(1568..).unwrap_or_default();
     for (field, area) in [
@@ -167,7 +173,11 @@ mod tests {
             ("metadata", 1000, 9192, false),
             ("launcher", 1001, 1008, true),
         ] {
-            assert_eq!(tolerated(before, start, end), expected, "{before} {start}..{end}");
+            assert_eq!(
+                tolerated(before, start, end),
+                expected,
+                "{before} {start}..{end}"
+            );
         }
     }
 }

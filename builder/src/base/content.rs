@@ -28,11 +28,7 @@ use crate::package_file::PackageFile;
 use crate::printer::Meter;
 
 /// The tree that a slot puts into the work environment, from its top. Its digest has been compared.
-pub fn tree(
-    file: &PackageFile,
-    slot: &Slot,
-    keep: Keep,
-) -> Result<Result<Tree, Refusal>, Error> {
+pub fn tree(file: &PackageFile, slot: &Slot, keep: Keep) -> Result<Result<Tree, Refusal>, Error> {
     let name = Path::new(&slot.id);
     let packed = Packed {
         name,
@@ -92,12 +88,7 @@ fn single(slot: &Slot, size: u64, content: crate::inputs::Content) -> Tree {
 }
 
 /// Extracts a slot into the directory `into`. Whatever was written when it fails is left there.
-pub fn extract(
-    file: &PackageFile,
-    slot: &Slot,
-    into: &Path,
-    meter: &Meter,
-) -> Result<u64, Error> {
+pub fn extract(file: &PackageFile, slot: &Slot, into: &Path, meter: &Meter) -> Result<u64, Error> {
     let refused = |refusal| Error::Refused {
         path: file.path().to_owned(),
         refusal,

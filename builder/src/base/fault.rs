@@ -126,10 +126,15 @@ impl Fault {
             Fault::Unbound { .. } => {
                 "ask for a package whose builder signs the digest of every slot; this one's can be exchanged unseen"
             }
-            Fault::Json { .. } | Fault::Value { .. } | Fault::Operations { .. } | Fault::Content { .. } => {
+            Fault::Json { .. }
+            | Fault::Value { .. }
+            | Fault::Operations { .. }
+            | Fault::Content { .. } => {
                 "it was signed like this, by a broken builder or on purpose: do not start it"
             }
-            _ => "the file was damaged or changed after it was signed: do not start it, get it again",
+            _ => {
+                "the file was damaged or changed after it was signed: do not start it, get it again"
+            }
         }
     }
 }

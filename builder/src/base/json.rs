@@ -15,7 +15,9 @@ pub fn read(text: &[u8]) -> Result<Value, Fault> {
         detail: error.to_string(),
     };
     // Nesting is limited to 128 levels by the parser.
-    serde_json::from_slice(text).map(|Once(value)| value).map_err(json)
+    serde_json::from_slice(text)
+        .map(|Once(value)| value)
+        .map_err(json)
 }
 
 /// Whether the document has the key that only metadata of a profile has.
@@ -81,7 +83,9 @@ impl<'de> Visitor<'de> for OnceVisitor {
         let mut object = Map::new();
         while let Some((name, Once(value))) = from.next_entry::<String, Once>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("{name:?} stands twice in an object")));
+                return Err(A::Error::custom(format_args!(
+                    "{name:?} stands twice in an object"
+                )));
             }
             object.insert(name, value);
         }
@@ -108,7 +112,10 @@ mod tests {
             (b"", "EOF"),
         ] {
             let fault = read(text).map_err(|fault| fault.to_string());
-            assert!(fault.as_ref().is_err_and(|text| text.contains(reason)), "{fault:?}");
+            assert!(
+                fault.as_ref().is_err_and(|text| text.contains(reason)),
+                "{fault:?}"
+            );
         }
         let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
         assert!(read(&deep).is_err());

@@ -65,7 +65,10 @@ mod tests {
     #[test]
     fn a_bomb_is_not_unpacked() {
         let most = vec![b' '; MAX_METADATA];
-        assert_eq!(text(&member(&most)).map(|text| text.len()), Ok(MAX_METADATA));
+        assert_eq!(
+            text(&member(&most)).map(|text| text.len()),
+            Ok(MAX_METADATA)
+        );
         let bomb = member(&vec![b' '; 64 << 20]);
         let refused = text(&bomb).map_err(|fault| fault.to_string());
         assert_eq!(

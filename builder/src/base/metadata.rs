@@ -466,14 +466,29 @@ mod tests {
             (r#""name":"""#, r#""name":"a\u0000b""#, "package.name"),
             (r#""slots":[],"#, "", "slots"),
             (r#""slots":[],"#, r#""slots":[1],"#, "slots[0]"),
-            (r#""slots":[],"#, r#""slots":[{"id":"a","size":-1}],"#, "slots[0].size"),
+            (
+                r#""slots":[],"#,
+                r#""slots":[{"id":"a","size":-1}],"#,
+                "slots[0].size",
+            ),
             (r#""command":"x""#, r#""command":"""#, "execution.command"),
-            (r#""slots":[],"#, r#""slots":[],"profile":1,"#, "strict profile"),
-            (r#""slots":[],"#, r#""slots":[],"setup_commands":[{"type":"rm"}],"#, "setup_commands[0].type"),
+            (
+                r#""slots":[],"#,
+                r#""slots":[],"profile":1,"#,
+                "strict profile",
+            ),
+            (
+                r#""slots":[],"#,
+                r#""slots":[],"setup_commands":[{"type":"rm"}],"#,
+                "setup_commands[0].type",
+            ),
         ] {
             let text = small.replace(from, to);
             let fault = Metadata::read(text.as_bytes()).map_err(|fault| fault.to_string());
-            assert!(fault.as_ref().is_err_and(|text| text.contains(path)), "{fault:?}");
+            assert!(
+                fault.as_ref().is_err_and(|text| text.contains(path)),
+                "{fault:?}"
+            );
         }
     }
 
@@ -483,7 +498,11 @@ mod tests {
         for prefix in ["sha256:", "sha256:sha256:"] {
             assert_eq!(digest(&format!("{prefix}{hex}")), Some(Digest::of(b"")));
         }
-        for other in [hex.clone(), format!("sha256:sha256:sha256:{hex}"), "sha256:".into()] {
+        for other in [
+            hex.clone(),
+            format!("sha256:sha256:sha256:{hex}"),
+            "sha256:".into(),
+        ] {
             assert_eq!(digest(&other), None);
         }
     }

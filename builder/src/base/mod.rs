@@ -15,6 +15,8 @@ pub mod fault;
 pub mod json;
 pub mod member;
 pub mod metadata;
+pub mod policy;
+pub mod run;
 pub mod slot;
 
 use psp_format::Error as FormatError;

@@ -221,7 +221,10 @@ fn mode(permissions: Option<&str>, builder: Builder) -> u32 {
     let is_python = builder == Builder::Python;
     let otherwise = if is_python { PYTHON_MODE } else { OTHER_MODE };
     let digits = permissions.unwrap_or_default();
-    let digits = digits.strip_prefix("0o").filter(|_| is_python).unwrap_or(digits);
+    let digits = digits
+        .strip_prefix("0o")
+        .filter(|_| is_python)
+        .unwrap_or(digits);
     let mode = u32::from_str_radix(digits, 8).ok();
     mode.filter(|mode| *mode <= 0o7777).unwrap_or(otherwise)
 }

@@ -87,8 +87,9 @@ impl<R: BufRead> Packed<'_, R> {
             Some(Op::Gzip) => Ok(Box::new(OneMember(Some(flate2::bufread::GzDecoder::new(
                 self.bytes,
             ))))),
-            Some(step) => compression::undo(step, self.bytes)
-                .map_err(|error| corrupt(self.name, &error)),
+            Some(step) => {
+                compression::undo(step, self.bytes).map_err(|error| corrupt(self.name, &error))
+            }
         }
     }
 }

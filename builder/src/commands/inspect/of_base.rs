@@ -12,8 +12,8 @@ use crate::commands::signers;
 use crate::error::Error;
 use crate::inputs::Keep;
 use crate::keyring::TrustStore;
-use crate::package_file::PackageFile;
 use crate::pack::stream::tar_entry;
+use crate::package_file::PackageFile;
 use crate::printer::Printer;
 
 pub(super) fn inspection(

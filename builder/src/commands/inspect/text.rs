@@ -98,7 +98,11 @@ impl Inspection {
                 Some(digest) => format!("sha256:{digest}"),
                 None => "its digest is not signed".to_owned(),
             };
-            let text = format!("{}{}, {digest}", target.collect::<String>(), size(launcher.size));
+            let text = format!(
+                "{}{}, {digest}",
+                target.collect::<String>(),
+                size(launcher.size)
+            );
             page.line("launcher", &text);
         }
         if let Some(policy) = &self.policy {
