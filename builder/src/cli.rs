@@ -154,6 +154,10 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
+    /// Writes a package that the launchers of another tool start, too: slots as `tar.gz`, no links. Give such a launcher with
+    /// `--launcher-bin`
+    #[arg(long, value_name = "TOOL", requires = "launcher_bin")]
+    pub compat: Option<Compat>,
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
@@ -163,6 +167,13 @@ pub struct PackArgs {
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
+}
+
+/// Tools that packages can be written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// The Rust and Go launchers of flavorpack 0.5.
+    Flavorpack,
 }
 
 /// Which key signs a new package.

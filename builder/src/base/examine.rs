@@ -14,8 +14,16 @@ use crate::printer::{Meter, count, escape, size};
 pub const BOUND: &str = "base, bound";
 /// The level of one with a slot that no signed digest speaks for.
 pub const UNBOUND: &str = "base, unbound";
+
 /// What no signature binds in a good one, for the last line of a report.
-pub const NOT_BOUND: &str = "index and padding are not bound by the signature";
+pub fn not_bound(package: &Package) -> &'static str {
+    match &package.metadata().launcher {
+        Some(Launcher {
+            checksum: Some(_), ..
+        }) => "index and padding are not bound by the signature",
+        _ => "launcher, index and padding are not bound by the signature",
+    }
+}
 
 /// Everything about a base package that can be said without asking who is trusted.
 #[derive(Debug)]

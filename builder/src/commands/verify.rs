@@ -61,6 +61,8 @@ struct Found {
     refusal: Option<Refusal>,
     signers: Vec<Signer>,
     level: Option<&'static str>,
+    /// What no signature binds.
+    not_bound: Option<&'static str>,
 }
 
 impl Found {
@@ -75,12 +77,14 @@ impl Found {
                 checks: base.checks,
                 refusal: base.refusal,
                 level: base.level,
+                not_bound: package.map(base::examine::not_bound),
             });
         }
         let package = examination.package.as_ref();
         Ok(Found {
             signers: package.map_or_else(Vec::new, |it| signers::of(it, trust)),
             level: examination.refusal.is_none().then_some("strict"),
+            not_bound: None,
             checks: examination.checks,
             refusal: examination.refusal,
         })
@@ -94,6 +98,7 @@ fn judge(found: Found, trust: &TrustStore, needed: usize) -> Verdict {
         refusal,
         mut signers,
         level,
+        not_bound,
     } = found;
     let valid = refusal.is_none() && !signers.is_empty();
     if !valid {
@@ -102,11 +107,13 @@ fn judge(found: Found, trust: &TrustStore, needed: usize) -> Verdict {
     let is_enough = signers::count_trusted(&signers) >= needed.max(1);
     let sentence = match &refusal {
         Some(refusal) => format!("NOT VALID: {refusal}"),
-        None if valid && level == Some(base::examine::BOUND) => {
+        None if valid => {
             let sentence = valid_sentence(&signers, needed);
-            format!("{sentence}; {}", base::examine::NOT_BOUND)
+            match not_bound {
+                Some(what) => format!("{sentence}; {what}"),
+                None => sentence,
+            }
         }
-        None if valid => valid_sentence(&signers, needed),
         None => "NOT VALID: not examined".to_owned(),
     };
     checks.push(match valid {

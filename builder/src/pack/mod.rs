@@ -5,6 +5,7 @@
 //! before the new one is complete.
 
 mod assemble;
+mod compat;
 mod compress;
 mod error;
 mod plan;
@@ -25,7 +26,7 @@ pub use plan::Note;
 
 use crate::inputs::Source;
 use crate::manifest::Project;
-use compress::Stored;
+use compress::{Form, Stored};
 use plan::PlannedSlot;
 
 /// What the person building chose.
@@ -39,6 +40,8 @@ pub struct Options {
     pub launcher: Launcher,
     /// Compression level instead of the manifest's, 1 to 22.
     pub level: Option<i32>,
+    /// Whether flavorpack's launchers are to start the package: slots that they can read, and nothing that they would pass over.
+    pub for_flavorpack: bool,
     /// Threads that compress; the number of cores without it.
     pub jobs: Option<NonZeroUsize>,
     /// `SOURCE_DATE_EPOCH`: the build time that is signed, and the time of every entry, in Unix seconds. Without it no
@@ -149,11 +152,13 @@ fn record(slot: &PlannedSlot, id: u64, stored: &Stored) -> Slot {
         Source::Tree(_) => (true, 0o755),
         Source::File(file) => (false, slot.mode.unwrap_or(file.mode)),
     };
-    let operations = match (is_tree, stored.framed) {
-        (true, true) => Operations::TarZst,
-        (true, false) => Operations::Tar,
-        (false, true) => Operations::Zstd,
-        (false, false) => Operations::None,
+    let operations = match (is_tree, stored.form) {
+        (true, Form::Frames) => Operations::TarZst,
+        (true, Form::Gzip) => Operations::TarGz,
+        (true, Form::Plain) => Operations::Tar,
+        (false, Form::Frames) => Operations::Zstd,
+        // Only trees are planned as gzip.
+        (false, Form::Plain | Form::Gzip) => Operations::None,
     };
     Slot {
         checksum: Checksum(stored.digest),

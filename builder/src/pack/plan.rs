@@ -12,6 +12,7 @@ use psp_format::metadata::{
 };
 use psp_format::path::{is_within, parent};
 
+use super::compat;
 use super::compress::Method;
 use super::{Options, PackError};
 use crate::inputs::{self, DEFAULT_TIME, Filter, InputError, Kind, Source, Times};
@@ -79,6 +80,9 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
         slots.push(icon_slot(icon, mtime)?);
     }
     check_paths(&slots)?;
+    if options.for_flavorpack {
+        compat::fit(project, &mut slots)?;
+    }
     project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
     Ok(Plan {
         metadata: metadata(project, options),
