@@ -154,9 +154,13 @@ pub struct PackArgs {
     /// The launcher to put in front, instead of the built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
-    /// Writes a package that the launchers of another tool start, too: slots as `tar.gz`, no links. Give such a launcher with
-    /// `--launcher-bin`
-    #[arg(long, value_name = "TOOL", requires = "launcher_bin")]
+    /// Writes a package that the launcher of another tool, given with `--launcher-bin`, starts: `flavorpack`
+    #[arg(
+        long,
+        value_name = "TOOL",
+        requires = "launcher_bin",
+        hide_possible_values = true
+    )]
     pub compat: Option<Compat>,
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]

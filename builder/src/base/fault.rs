@@ -78,7 +78,7 @@ pub enum Fault {
         signed: usize,
     },
     /// A field of a slot's descriptor contradicts the signed text.
-    #[error("slot {}: the {field} in the slot table is not the signed one", escape(.slot))]
+    #[error("slot {}: what the slot table says of its {field} is not what was signed", escape(.slot))]
     Descriptor {
         /// Id of the slot.
         slot: String,

@@ -106,11 +106,14 @@ fn judge(found: Found, trust: &TrustStore, needed: usize) -> Verdict {
     }
     let is_enough = signers::count_trusted(&signers) >= needed.max(1);
     let sentence = match &refusal {
+        Some(refusal) if level == Some(base::examine::UNBOUND) => {
+            format!("NOT VALID, {}: {refusal}", base::examine::UNBOUND)
+        }
         Some(refusal) => format!("NOT VALID: {refusal}"),
         None if valid => {
             let sentence = valid_sentence(&signers, needed);
             match not_bound {
-                Some(what) => format!("{sentence}; {what}"),
+                Some(what) => format!("{sentence}; {}: {what}", base::examine::BOUND),
                 None => sentence,
             }
         }

@@ -87,8 +87,12 @@ pub(super) fn run(package: &Package, snapshot: &Snapshot<'_>, workenv: &Path) ->
 
 /// A path of the package below the work environment. Links on the way cannot lead out of it: none that does is unpacked.
 fn inside(given: &str, workenv: &Path) -> Result<PathBuf, RunFault> {
-    let relative = given.strip_prefix("{workenv}/").unwrap_or(given);
-    let relative = relative.strip_suffix('/').unwrap_or(relative);
+    let given_path = given.strip_suffix('/').unwrap_or(given);
+    if given_path == "{workenv}" {
+        return Ok(workenv.to_owned());
+    }
+    let relative = given_path.strip_prefix("{workenv}/");
+    let relative = relative.unwrap_or(given_path);
     match path::check(relative.as_bytes()) {
         Ok(()) => Ok(workenv.join(relative)),
         Err(_) => Err(RunFault::Outside {
@@ -131,17 +135,16 @@ mod tests {
     #[test]
     fn nothing_lies_outside() {
         let workenv = Path::new("/w");
-        for (given, expected) in [("{workenv}/a/", "/w/a"), ("a/b", "/w/a/b")] {
-            assert!(inside(given, workenv).is_ok_and(|path| path == Path::new(expected)));
-        }
-        for given in [
-            "/etc",
-            "../a",
-            "{workenv}/../a",
-            "{workenv}",
-            "",
-            "a/../../b",
+        for (given, expected) in [
+            ("{workenv}/a/", "/w/a"),
+            ("a/b", "/w/a/b"),
+            ("{workenv}", "/w"),
+            ("{workenv}/", "/w"),
         ] {
+            let path = inside(given, workenv).ok();
+            assert_eq!(path.as_deref(), Some(Path::new(expected)));
+        }
+        for given in ["/etc", "../a", "{workenv}/../a", "", "/", "a/../../b"] {
             assert!(inside(given, workenv).is_err(), "{given}");
         }
     }
