@@ -355,3 +355,104 @@ fn levels_are_said_as_they_are() {
         "{said}"
     );
 }
+
+/// Makes `app.tar.gz` with Python's `tarfile`, which writes whatever it is told.
+fn archive(bench: &Bench, entry: &str) {
+    let program = format!(
+        "import io,tarfile\n\
+         t=tarfile.open('app.tar.gz','w:gz',format=tarfile.USTAR_FORMAT)\n\
+         def add(name,kind=tarfile.REGTYPE,link='',data=b''):\n\
+         \x20i=tarfile.TarInfo(name);i.type=kind;i.linkname=link;i.size=len(data);t.addfile(i,io.BytesIO(data))\n\
+         add('data.txt',data=b'x')\n{entry}\nt.close()\n"
+    );
+    let made = std::process::Command::new("python3")
+        .args(["-c", &program])
+        .current_dir(bench.path("."))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+}
+
+/// Archives in slots of another builder that would write outside, twice, or something else than files.
+///
+/// outcome: refused; nothing is left
+/// layer: contents
+/// message: its name is not possible | the archive has two entries of this name | it is a link to | it is
+#[test]
+fn case_017_trees_that_no_slot_can_hold() {
+    for (entry, says) in [
+        ("add('../outside',data=b'x')", "its name is not possible"),
+        ("add('/outside',data=b'x')", "its name is not possible"),
+        (
+            "add('data.txt',data=b'y')",
+            "the archive has two entries of this name",
+        ),
+        (
+            "add('l',tarfile.SYMTYPE,'../../outside')",
+            "it is a link to",
+        ),
+        ("add('l',tarfile.SYMTYPE,'/etc/passwd')", "it is a link to"),
+        (
+            "add('h',tarfile.LNKTYPE,'../outside')",
+            "it is a hard link to",
+        ),
+        ("add('fifo',tarfile.FIFOTYPE)", "it is a FIFO"),
+        ("add('device',tarfile.CHRTYPE)", "it is a device"),
+        (
+            "add('l',tarfile.SYMTYPE,'data.txt');add('l/x',data=b'x')",
+            "which is not a directory",
+        ),
+    ] {
+        let bench = Bench::new();
+        archive(&bench, entry);
+        bench.build(Launcher::Rust, MANIFEST, Launcher::Rust, "p.psp");
+        let output = bench.ours(&["verify", "p.psp"]);
+        let said = text(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{entry}: {said}");
+        let mut lines = said.lines();
+        assert!(
+            lines.any(|line| line.starts_with("contents   FAILED") && line.contains(says)),
+            "{entry}: {said}"
+        );
+        let output = bench.ours(&["extract-all", "p.psp", "out"]);
+        assert_eq!(output.status.code(), Some(1), "{entry}");
+        let output = bench.ours(&["run", "p.psp"]);
+        assert_eq!(output.status.code(), Some(125), "{entry}");
+        for left in ["out", "outside", "../outside"] {
+            assert!(!bench.path(left).exists(), "{entry}: {left}");
+        }
+    }
+}
+
+/// Slots of another builder that unpack to a thousand times their size, or go on behind their gzip member.
+///
+/// outcome: refused
+/// layer: contents
+/// message: unpacks to more than | something follows the gzip stream
+#[test]
+fn case_017_bombs_and_second_members_in_slots() {
+    let manifest = MANIFEST.replace("\"operations\": \"none\"", "\"operations\": \"gzip\"");
+    for (make, says) in [
+        (
+            "head -c 1700000000 /dev/zero | gzip -9 > conf.txt",
+            "unpacks to more than",
+        ),
+        (
+            "{ echo one | gzip; echo two | gzip; } > conf.txt",
+            "something follows the gzip stream",
+        ),
+        ("echo one | gzip | head -c 15 > conf.txt", "is truncated"),
+    ] {
+        let bench = Bench::new();
+        let made = std::process::Command::new("sh")
+            .args(["-c", &format!("{make}.new; mv conf.txt.new conf.txt")])
+            .current_dir(bench.path("."))
+            .status();
+        assert!(made.unwrap().success());
+        bench.build(Launcher::Go, &manifest, Launcher::Go, "p.psp");
+        let output = bench.ours(&["verify", "p.psp"]);
+        let said = text(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{make}: {said}");
+        assert!(said.contains(says), "{make}: {said}");
+    }
+}
