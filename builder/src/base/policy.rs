@@ -46,7 +46,7 @@ pub fn check(
 }
 
 /// What the package asks. Unlike base launchers, each key counts by itself.
-fn own(package: &Package) -> Result<(), RunFault> {
+pub fn own(package: &Package) -> Result<(), RunFault> {
     let Some(policy) = &package.metadata().policy else {
         return Ok(());
     };
@@ -109,7 +109,12 @@ fn seconds(text: &str) -> Option<u64> {
     is_utc.then(|| psp_format::instant::from_text(&format!("{time}Z")).ok())?
 }
 
-fn objections(package: &Package, policy: &HostPolicy, trust: &TrustStore) -> Vec<(Check, String)> {
+/// The checks of a policy that fail, with the reason.
+pub fn objections(
+    package: &Package,
+    policy: &HostPolicy,
+    trust: &TrustStore,
+) -> Vec<(Check, String)> {
     let metadata = package.metadata();
     let signer = package.signer().fingerprint();
     let mut out = Vec::new();
