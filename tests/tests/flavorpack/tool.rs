@@ -98,10 +98,7 @@ impl Bench {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", self.path("home"))
             .env("FLAVOR_LOG_LEVEL", "error")
-            .env(
-                "FLAVOR_CACHE_DIR",
-                self.path("their cache".replace(' ', "-").as_str()),
-            )
+            .env("FLAVOR_CACHE_DIR", self.path("their-cache"))
             .current_dir(self.0.path());
         command
     }
