@@ -174,6 +174,14 @@ pub struct PackArgs {
     /// trace, debug, info, warn or error, as for flavorpack's builders: `error` is --quiet, `debug` and `trace` are --verbose
     #[arg(long, value_enum, value_name = "LEVEL", hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
+    /// Writes a package that the launcher of another tool, given with `--launcher-bin`, starts: `flavorpack`
+    #[arg(
+        long,
+        value_name = "TOOL",
+        requires = "launcher_bin",
+        hide_possible_values = true
+    )]
+    pub compat: Option<Compat>,
     /// Zstandard level from 1 (fast) to 22 (small), instead of the manifest's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: Option<i32>,
@@ -192,6 +200,13 @@ pub struct PackArgs {
     /// How to report.
     #[command(flatten)]
     pub reporting: Reporting,
+}
+
+/// Tools that packages can be written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// The Rust and Go launchers of flavorpack 0.5.
+    Flavorpack,
 }
 
 /// Which key signs a new package.

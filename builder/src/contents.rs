@@ -152,7 +152,7 @@ pub fn each_file(
 }
 
 /// What an error of the launcher's library means for the command.
-fn fault(file: &PackageFile, slot: &Slot, error: ExtractError) -> Error {
+pub(crate) fn fault(file: &PackageFile, slot: &Slot, error: ExtractError) -> Error {
     let refused = |refusal| Error::Refused {
         path: file.path().to_owned(),
         refusal,
@@ -177,8 +177,7 @@ struct Gzip<'a>(GzDecoder<BufReader<Piece<'a>>>);
 
 impl<'a> Gzip<'a> {
     fn new(file: &'a File, range: Range) -> Gzip<'a> {
-        let (at, end) = (range.start(), range.end());
-        Gzip(GzDecoder::new(BufReader::new(Piece { file, at, end })))
+        Gzip(GzDecoder::new(BufReader::new(Piece::new(file, range))))
     }
 
     /// Whether the stored bytes are one gzip stream and nothing else.
@@ -201,10 +200,17 @@ impl Read for Gzip<'_> {
 }
 
 /// A range of a file, read in order.
-struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     file: &'a File,
     at: u64,
     end: u64,
+}
+
+impl<'a> Piece<'a> {
+    pub(crate) fn new(file: &'a File, range: Range) -> Piece<'a> {
+        let (at, end) = (range.start(), range.end());
+        Piece { file, at, end }
+    }
 }
 
 impl Read for Piece<'_> {

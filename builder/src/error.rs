@@ -12,6 +12,7 @@ use psp_launcher::plan::PlanError;
 use psp_launcher::policy::judge::HostRefusal;
 use psp_launcher::start::StartError;
 
+use crate::base::run::RunFault;
 use crate::commands::CacheError;
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
@@ -155,7 +156,10 @@ pub enum Error {
     Extract(ExtractError),
     /// The launcher's library did not start the package.
     #[error(transparent)]
-    Start(StartError),
+    Start(#[from] StartError),
+    /// A base package is not started.
+    #[error(transparent)]
+    Run(#[from] RunFault),
     /// `cache` cannot do what it was asked.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -265,6 +269,7 @@ impl Error {
                 "give --command one of these names, or leave it out for the default command".into()
             }
             Error::Start(error) => error.help().into(),
+            Error::Run(fault) => fault.help().into(),
             Error::Cache(error) => error.help(),
             Error::NotStarted(error) => return error.help(),
             Error::NoSlot { known, .. } => {

@@ -11,6 +11,7 @@ use psp_format::range::Range;
 use psp_format::verify::{self, UnsignedPackage};
 use psp_format::{Layer, VerifiedPackage};
 
+use crate::base;
 use crate::contents;
 use crate::error::Error;
 use crate::package_file::{PackageFile, Parts};
@@ -30,9 +31,12 @@ pub enum Refusal {
     /// Its bytes break a rule of the format.
     #[error("{0}")]
     Format(#[from] FormatError),
-    /// A package of the base format, whose metadata is compressed.
-    #[error("not a strict package: made by another builder; this version reads strict packages")]
+    /// A package of the base format, where only a strict one is of use.
+    #[error("not a strict package: made by another builder")]
     OtherBuilder,
+    /// A package of the base format that is not good.
+    #[error("{0}")]
+    Base(#[from] base::fault::Fault),
     /// A slot whose compressed stream is broken.
     #[error("slot {}: {detail}", escape(.slot))]
     Undecodable {
@@ -49,6 +53,7 @@ impl Refusal {
         match self {
             Refusal::Format(error) => error.layer(),
             Refusal::OtherBuilder => Layer::Container,
+            Refusal::Base(fault) => fault.layer(),
             Refusal::Undecodable { .. } => Layer::Contents,
         }
     }
@@ -62,6 +67,7 @@ impl Refusal {
                     "pack the application with `flavor pack`, or use the tool that made this package",
                 );
             }
+            Refusal::Base(fault) => return Some(fault.help()),
             Refusal::Undecodable { .. } => return Some(SIGNED_LIKE_THIS),
         };
         Some(match error {
@@ -342,7 +348,7 @@ fn passed_gate(file: &PackageFile, package: &VerifiedPackage) -> Vec<Check> {
 }
 
 /// The lines for a package that did not come through the gate: good before the fault, not checked behind it.
-fn gate_checks(refusal: &Refusal) -> Vec<Check> {
+pub(crate) fn gate_checks(refusal: &Refusal) -> Vec<Check> {
     let layers = [
         Layer::Container,
         Layer::Signature,
@@ -384,16 +390,10 @@ pub fn stored_as(slot: &Slot) -> String {
 
 /// A better reason than the format's own, where the file tells one.
 fn explain(file: &PackageFile, parts: &Parts, error: FormatError) -> Result<Refusal, Error> {
-    let by_another = match &error {
-        FormatError::Member { .. } => match parts.found() {
-            Ok(found) => is_compressed_member(found.member),
-            Err(_) => false,
-        },
-        // Other builders leave gaps where the strict layout has none.
-        FormatError::Region { .. } => member_elsewhere(file, parts)?,
-        _ => false,
-    };
-    if by_another {
+    // A base package fails at its member at the latest.
+    if let Ok(found) = parts.found()
+        && base::is_base(found.member)
+    {
         return Ok(Refusal::OtherBuilder);
     }
     let diagnosed =
@@ -401,45 +401,9 @@ fn explain(file: &PackageFile, parts: &Parts, error: FormatError) -> Result<Refu
     Ok(Refusal::Format(diagnosed))
 }
 
-/// Whether a gzip member holds compressed blocks or optional fields, as every writer but a strict one makes them.
-fn is_compressed_member(member: &[u8]) -> bool {
-    match member {
-        // RFC 1952, 2.3: magic, method 8, flags; RFC 1951, 3.2.3: the type in bits 1 and 2 of a block.
-        [0x1f, 0x8b, 8, flags, _, _, _, _, _, _, block, ..] => *flags != 0 || block & 0b110 != 0,
-        _ => false,
-    }
-}
-
-fn member_elsewhere(file: &PackageFile, parts: &Parts) -> Result<bool, Error> {
-    let index = parts.trailer().and_then(|trailer| trailer.get(4..8196));
-    let Some(index) = index.and_then(|index| index.try_into().ok()) else {
-        return Ok(false);
-    };
-    let offset = RawIndex::from_bytes(index).metadata_offset.get();
-    match Range::new(offset, 11).filter(|range| range.fits(file.size())) {
-        Some(range) => Ok(is_compressed_member(&file.read(range)?)),
-        None => Ok(false),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn members_of_other_builders() {
-        let fixed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-        let with = |block: u8| is_compressed_member(&[&fixed[..], &[block]].concat());
-        assert_eq!(
-            [0, 1, 2, 3, 4, 5].map(with),
-            [false, false, true, true, true, true]
-        );
-        assert!(is_compressed_member(&[
-            0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, 0
-        ]));
-        assert!(!is_compressed_member(&fixed));
-        assert!(!is_compressed_member(b"{\"format\":1}"));
-    }
 
     #[test]
     fn layers_behind_a_fault_are_not_called_good() {

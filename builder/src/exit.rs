@@ -8,6 +8,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use psp_launcher::policy::judge::HostRefusal;
 
+use crate::base::run::RunFault;
 use crate::cli::Cli;
 use crate::commands::{self, Answer, CacheError, Done};
 use crate::error::Error;
@@ -185,6 +186,8 @@ pub fn of(error: &Error) -> Code {
             127 => Code::NoCommand,
             _ => Code::Refused,
         },
+        Error::Run(RunFault::Missing { .. }) => Code::NoCommand,
+        Error::Run(_) => Code::Refused,
         Error::Cache(error) => of_cache(error),
         // Whatever the reason: the application has not begun, and 0 to 124 are its own codes.
         Error::NotStarted(error) => match of(error) {

@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::panic))]
 
+pub mod base;
 pub mod binary;
 pub mod cli;
 pub mod commands;

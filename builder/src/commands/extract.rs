@@ -11,10 +11,11 @@ use psp_format::metadata::Slot;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::base;
 use crate::cli::{ExtractAllArgs, ExtractArgs, Into};
 use crate::contents;
 use crate::error::Error;
-use crate::examine;
+use crate::examine::{self, Refusal};
 use crate::package_file::{PackageFile, json_path, plain, shown};
 use crate::printer::{Printer, Report, count, escape};
 
@@ -28,6 +29,9 @@ pub(super) struct Extracted {
 
 pub(super) fn one(args: &ExtractArgs, printer: &Printer) -> Result<Extracted, Error> {
     let file = PackageFile::open(&args.package)?;
+    if is_base(&file)? {
+        return one_of_base(&file, args, printer);
+    }
     // The metadata says which slot is meant, so it is verified before the slot is looked for.
     let package = examine::open(&file)?.map_err(|refusal| Error::Refused {
         path: args.package.clone(),
@@ -46,7 +50,63 @@ pub(super) fn one(args: &ExtractArgs, printer: &Printer) -> Result<Extracted, Er
 
 pub(super) fn all(args: &ExtractAllArgs, printer: &Printer) -> Result<Extracted, Error> {
     let file = PackageFile::open(&args.package)?;
+    if is_base(&file)? {
+        return extract_base(&file, &args.into, None, printer);
+    }
     extract(&file, &args.into, |_| true, printer)
+}
+
+fn is_base(file: &PackageFile) -> Result<bool, Error> {
+    Ok(matches!(examine::open(file)?, Err(Refusal::OtherBuilder)))
+}
+
+fn one_of_base(
+    file: &PackageFile,
+    args: &ExtractArgs,
+    printer: &Printer,
+) -> Result<Extracted, Error> {
+    let package = base::open(file)?.map_err(|refusal| Error::Refused {
+        path: args.package.clone(),
+        refusal,
+    })?;
+    let slots = package.slots();
+    let by_id = slots.iter().position(|slot| slot.id == args.slot);
+    let by_number = || args.slot.parse().ok().filter(|n| *n < slots.len());
+    let nth = by_id.or_else(by_number).ok_or_else(|| Error::NoSlot {
+        path: args.package.clone(),
+        wanted: args.slot.clone(),
+        known: slots.iter().map(|slot| slot.id.clone()).collect(),
+    })?;
+    extract_base(file, &args.into, Some(nth), printer)
+}
+
+/// Extracts a slot of a base package, or all of them.
+fn extract_base(
+    file: &PackageFile,
+    into: &Into,
+    only: Option<usize>,
+    printer: &Printer,
+) -> Result<Extracted, Error> {
+    check_free(into)?;
+    let package = base::require(file, |_| true, |total| printer.meter("checking", total))?;
+    let staging = Staging::beside(&into.out)?;
+    let chosen = package.slots().iter().enumerate();
+    let chosen = chosen.filter(|(nth, _)| only.is_none_or(|only| only == *nth));
+    let chosen: Vec<_> = chosen.map(|(_, slot)| slot).collect();
+    let total = chosen.iter().map(|slot| slot.range.len()).sum();
+    let meter = printer.meter("extracting", total);
+    let mut entries = 0_u64;
+    for slot in &chosen {
+        let made = base::content::extract(file, slot, &staging.tree, &meter)?;
+        entries = entries.saturating_add(made);
+    }
+    drop(meter);
+    staging.publish(into)?;
+    Ok(Extracted {
+        directory: into.out.clone(),
+        slots: chosen.iter().map(|slot| slot.id.clone()).collect(),
+        entries,
+    })
 }
 
 fn extract(

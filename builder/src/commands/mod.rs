@@ -24,6 +24,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use psp_format::VerifiedPackage;
+use psp_format::signature::PublicKey;
 use psp_launcher::policy::judge::{HostRefusal, Rules};
 use psp_launcher::sys;
 
@@ -33,6 +34,7 @@ use crate::examine;
 use crate::keyring::TrustStore;
 use crate::package_file::PackageFile;
 use crate::printer::{Printer, Report};
+use signers::Signer;
 
 pub use cache::error::CacheError;
 pub use man::pages as man_pages;
@@ -122,20 +124,26 @@ fn verified_for_start(
         return Ok((file, package));
     };
     let signers = signers::of(&package, trust);
-    let trusted = signers::count_trusted(&signers);
+    match signers::count_trusted(&signers) < needed {
+        false => Ok((file, package)),
+        true => Err(too_few(path, &signers, package.signer(), needed)),
+    }
+}
+
+/// The error for a package with fewer trusted signers than are asked for.
+fn too_few(path: &Path, signers: &[Signer], first: &PublicKey, needed: usize) -> Error {
     let path = path.to_owned();
-    match (trusted < needed, signers.len(), needed) {
-        (false, _, _) => Ok((file, package)),
-        (true, 1, 1) => Err(Error::NotTrusted {
+    match (signers, needed) {
+        ([signer], 1) => Error::NotTrusted {
             path,
-            signer: package.signer().fingerprint(),
-            reason: signers.first().and_then(|signer| signer.reason.clone()),
-        }),
-        (true, signers, _) => Err(Error::TooFewTrusted {
+            signer: first.fingerprint(),
+            reason: signer.reason.clone(),
+        },
+        _ => Error::TooFewTrusted {
             path,
-            trusted,
-            signers,
+            trusted: signers::count_trusted(signers),
+            signers: signers.len(),
             needed,
-        }),
+        },
     }
 }

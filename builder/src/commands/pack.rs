@@ -11,7 +11,7 @@ use psp_format::range::{Range, widen};
 use psp_format::signature::PrivateKey;
 use serde::Serialize;
 
-use crate::cli::PackArgs;
+use crate::cli::{Compat, PackArgs};
 use crate::env_vars::SOURCE_DATE_EPOCH;
 use crate::error::Error;
 use crate::examine::content_size;
@@ -74,6 +74,7 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         target: target.to_owned(),
         launcher: launcher(args.launcher_bin.as_deref(), target)?,
         level: args.level,
+        for_flavorpack: args.compat == Some(Compat::Flavorpack),
         jobs: args.jobs,
         caches: if args.no_cache {
             Vec::new()

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use psp_format::instant;
 use psp_format::metadata::Metadata;
+use psp_format::ops::Operations;
 use psp_format::range::widen;
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ use crate::manifest::{self, Project};
 use crate::pack::{self, Options};
 use crate::package_file::{json_path, plain, shown};
 use crate::printer::{GOOD, Printer, Report, WARN, count};
+use crate::recipes;
 
 /// What `flavor rebuild` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -38,7 +40,11 @@ pub(super) fn rebuild(args: &RebuildArgs, printer: &Printer) -> Result<Done, Err
         Some(file) => file.clone(),
         None => manifest::find(Path::new("."))?,
     };
-    let project = manifest::load(&manifest)?;
+    // It holds what the recipes made until everything is compared.
+    let expanded = recipes::expand(
+        manifest::load(&manifest)?,
+        &original.metadata().launcher.target,
+    )?;
     let directory = tempfile::tempdir().map_err(|source| Error::Write {
         path: std::env::temp_dir(),
         source: plain(source),
@@ -47,7 +53,7 @@ pub(super) fn rebuild(args: &RebuildArgs, printer: &Printer) -> Result<Done, Err
     let mut differences = Vec::new();
     for source_date in build_times(original.metadata()) {
         let options = options(args, &original, &output, source_date)?;
-        build(&project, &options, printer)?;
+        build(&expanded.project, &options, printer)?;
         let rebuilt = Subject::open(&output, printer)?;
         let found = compare(&original, &rebuilt, Signatures::Ignored, printer)?;
         if found.is_empty() || differences.is_empty() {
@@ -90,6 +96,12 @@ fn options(
         launcher: command::launcher(args.launcher_bin.as_deref(), &target)?,
         target,
         level: args.level,
+        // The one that writes such slots.
+        for_flavorpack: original
+            .metadata()
+            .slots
+            .iter()
+            .any(|slot| slot.operations == Operations::TarGz),
         jobs: args.jobs,
         // What an earlier build has left must not answer for this one.
         caches: Vec::new(),

@@ -7,6 +7,7 @@ use psp_format::digest::Digest;
 use psp_format::signature::PublicKey;
 use serde::Serialize;
 
+use crate::base;
 use crate::cli::Trusting;
 use crate::keyring::{Distrust, TrustStore, signer_text};
 use crate::printer::escape;
@@ -37,7 +38,20 @@ pub(super) struct Signer {
 
 /// Every signer of a package: the first one, then those beside it.
 pub(super) fn of(package: &VerifiedPackage, trust: &TrustStore) -> Vec<Signer> {
-    let name = &package.metadata().package.name;
+    of_keys(package.signers(), &package.metadata().package.name, trust)
+}
+
+/// The signer of a base package: there is one.
+pub(super) fn of_base(package: &base::Package, trust: &TrustStore) -> Vec<Signer> {
+    let key = std::iter::once(package.signer());
+    of_keys(key, &package.metadata().name, trust)
+}
+
+fn of_keys<'k>(
+    keys: impl Iterator<Item = &'k PublicKey>,
+    name: &str,
+    trust: &TrustStore,
+) -> Vec<Signer> {
     let signer = |key: &PublicKey| {
         let known = trust.known(key, name);
         let (own, trusted_as) = (key.fingerprint(), known.trusted_as);
@@ -57,7 +71,7 @@ pub(super) fn of(package: &VerifiedPackage, trust: &TrustStore) -> Vec<Signer> {
             trusted_as,
         }
     };
-    package.signers().map(signer).collect()
+    keys.map(signer).collect()
 }
 
 /// How many different keys that are trusted here have signed. A signer whose key is revoked makes that none: nothing

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::signers::{self, Signer};
 use super::{Answer, Done, trust_store};
+use crate::base;
 use crate::cli::VerifyArgs;
 use crate::error::Error;
-use crate::examine::{Check, Examination, Status, examine};
+use crate::examine::{Check, Refusal, Status, examine};
 use crate::keyring::TrustStore;
 use crate::package_file::PackageFile;
 use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count, escape};
@@ -18,6 +19,7 @@ struct Verdict {
     valid: bool,
     /// `null` for a package that is not valid: nobody vouches for it.
     trusted: Option<bool>,
+    /// `strict`, `base, bound`, or `base, unbound`, which is not valid.
     level: Option<&'static str>,
     /// The first of `signers`. Which one that is, says nothing.
     signer: Option<Signer>,
@@ -35,9 +37,9 @@ struct Verdict {
 pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error> {
     let trust = trust_store(&args.trusting, printer)?;
     let file = PackageFile::open(&args.package)?;
-    let examination = examine(&file, |total| printer.meter("checking", total))?;
+    let found = Found::of(&file, &trust, printer)?;
     let needed = signers::needed(&args.trusting);
-    let mut verdict = judge(examination, &trust, needed);
+    let mut verdict = judge(found, &trust, needed);
     verdict.threshold = args.trusting.threshold;
     let is_revoked = verdict.signers.iter().any(|signer| signer.revoked);
     let answer = match (verdict.valid, verdict.trusted) {
@@ -53,25 +55,68 @@ pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error
     })
 }
 
+/// What an examination of either kind of package has found.
+struct Found {
+    checks: Vec<Check>,
+    refusal: Option<Refusal>,
+    signers: Vec<Signer>,
+    level: Option<&'static str>,
+    /// What no signature binds.
+    not_bound: Option<&'static str>,
+}
+
+impl Found {
+    fn of(file: &PackageFile, trust: &TrustStore, printer: &Printer) -> Result<Found, Error> {
+        let meter = |total| printer.meter("checking", total);
+        let examination = examine(file, meter)?;
+        if examination.refusal == Some(Refusal::OtherBuilder) {
+            let base = base::examine::examine(file, meter)?;
+            let package = base.package.as_ref();
+            return Ok(Found {
+                signers: package.map_or_else(Vec::new, |it| signers::of_base(it, trust)),
+                checks: base.checks,
+                refusal: base.refusal,
+                level: base.level,
+                not_bound: package.map(base::examine::not_bound),
+            });
+        }
+        let package = examination.package.as_ref();
+        Ok(Found {
+            signers: package.map_or_else(Vec::new, |it| signers::of(it, trust)),
+            level: examination.refusal.is_none().then_some("strict"),
+            not_bound: None,
+            checks: examination.checks,
+            refusal: examination.refusal,
+        })
+    }
+}
+
 /// Adds the question of trust, which is asked about valid packages only.
-fn judge(examination: Examination, trust: &TrustStore, needed: usize) -> Verdict {
-    let Examination {
+fn judge(found: Found, trust: &TrustStore, needed: usize) -> Verdict {
+    let Found {
         mut checks,
         refusal,
-        package,
-    } = examination;
-    let mut signers = match &package {
-        Some(package) => signers::of(package, trust),
-        None => Vec::new(),
-    };
+        mut signers,
+        level,
+        not_bound,
+    } = found;
     let valid = refusal.is_none() && !signers.is_empty();
     if !valid {
         signers.iter_mut().for_each(Signer::distrust);
     }
     let is_enough = signers::count_trusted(&signers) >= needed.max(1);
     let sentence = match &refusal {
+        Some(refusal) if level == Some(base::examine::UNBOUND) => {
+            format!("NOT VALID, {}: {refusal}", base::examine::UNBOUND)
+        }
         Some(refusal) => format!("NOT VALID: {refusal}"),
-        None if valid => valid_sentence(&signers, needed),
+        None if valid => {
+            let sentence = valid_sentence(&signers, needed);
+            match not_bound {
+                Some(what) => format!("{sentence}; {}: {what}", base::examine::BOUND),
+                None => sentence,
+            }
+        }
         None => "NOT VALID: not examined".to_owned(),
     };
     checks.push(match valid {
@@ -81,7 +126,7 @@ fn judge(examination: Examination, trust: &TrustStore, needed: usize) -> Verdict
     Verdict {
         valid,
         trusted: valid.then_some(is_enough),
-        level: valid.then_some("strict"),
+        level,
         signer: signers.first().cloned(),
         signers,
         threshold: None,

@@ -21,6 +21,7 @@ mod links;
 mod names;
 mod os;
 mod spool;
+mod stream;
 mod walk;
 
 use std::fs;
@@ -30,6 +31,7 @@ use std::path::Path;
 pub use content::{Content, Image};
 pub use error::{Fault, InputError, shown};
 pub use globs::Filter;
+pub use stream::{Keep, Packed};
 
 use draft::Draft;
 use globs::Selection;

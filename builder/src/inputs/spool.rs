@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::content::Content;
 use super::error::InputError;
 
-/// An unnamed file that grows by one content after another.
+/// An unnamed file that grows by one content after another, or nothing, for who only wants to know what there is.
 pub(super) struct Spool {
-    file: Arc<File>,
+    file: Option<Arc<File>>,
     end: u64,
     buffer: Vec<u8>,
 }
@@ -28,10 +28,19 @@ impl Spool {
         let file = tempfile::tempfile().map_err(error)?;
         // Large enough that writing costs little beside unpacking.
         Ok(Self {
-            file: Arc::new(file),
+            file: Some(Arc::new(file)),
             end: 0,
             buffer: vec![0; 256 * 1024],
         })
+    }
+
+    /// A spool that keeps nothing: every content is empty.
+    pub(super) fn nothing() -> Self {
+        Self {
+            file: None,
+            end: 0,
+            buffer: vec![0; 256 * 1024],
+        }
     }
 
     /// Copies `source` to its end, but at most `limit` bytes of it. Gives the number of bytes and where they are.
@@ -49,13 +58,19 @@ impl Spool {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(SpoolError::Source(error)),
             };
-            (&*self.file)
-                .write_all(&self.buffer[..count])
-                .map_err(|cause| SpoolError::Spool(error(cause)))?;
+            if let Some(file) = &self.file {
+                (&**file)
+                    .write_all(&self.buffer[..count])
+                    .map_err(|cause| SpoolError::Spool(error(cause)))?;
+            }
             self.end += count as u64;
         }
         let size = self.end - start;
-        Ok((size, Content::spool(self.file.clone(), start, size)))
+        let content = match &self.file {
+            Some(file) => Content::spool(file.clone(), start, size),
+            None => Content::bytes([]),
+        };
+        Ok((size, content))
     }
 }
 

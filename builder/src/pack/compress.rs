@@ -4,11 +4,13 @@
 //! threads there were. Memory is bounded by the number of frames under way.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use psp_format::digest::{Digest, Hasher};
 use psp_format::frames::write_seek_table;
 use psp_format::limits::{FULL_FRAME, MAX_WINDOW_LOG};
@@ -34,8 +36,19 @@ pub(super) struct Stored {
     pub digest: Digest,
     /// Bytes of content.
     pub original_size: u64,
-    /// Whether they are Zstandard frames with a seek table, or the content itself.
-    pub framed: bool,
+    /// What they are.
+    pub form: Form,
+}
+
+/// What stored bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The content itself.
+    Plain,
+    /// Zstandard frames with a seek table.
+    Frames,
+    /// One gzip member.
+    Gzip,
 }
 
 /// How a slot is stored.
@@ -45,6 +58,8 @@ pub(super) enum Method {
     None,
     /// Zstandard at this level.
     Zstd(i32),
+    /// gzip, for the launchers of flavorpack.
+    Gzip,
 }
 
 /// What storing needs besides the content.
@@ -78,6 +93,7 @@ pub(super) fn store(
     };
     match method {
         Method::None => plain(output, means.progress, produce),
+        Method::Gzip => gzip(output, means.progress, produce),
         Method::Zstd(level) => {
             let stored = framed(output, level, means, produce)?;
             if stored.size < stored.original_size {
@@ -110,15 +126,12 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        self.file
-            .write_all(bytes)
+    fn put(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.write_all(bytes)
             .map_err(PackError::write(self.directory))
     }
 
-    fn finish(mut self, original_size: u64, framed: bool) -> Result<Stored, PackError> {
+    fn finish(mut self, original_size: u64, form: Form) -> Result<Stored, PackError> {
         self.file
             .seek(SeekFrom::Start(0))
             .map_err(PackError::write(self.directory))?;
@@ -128,8 +141,21 @@ impl Output<'_> {
             size,
             digest,
             original_size,
-            framed,
+            form,
         })
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -143,7 +169,7 @@ fn plain(
     impl Sink for Plain<'_> {
         fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
             self.1.advance(bytes.len() as u64);
-            self.0.write(bytes)
+            self.0.put(bytes)
         }
         fn cut(&mut self) -> Result<(), PackError> {
             Ok(())
@@ -152,7 +178,32 @@ fn plain(
     let mut sink = Plain(output, progress);
     produce(&mut sink)?;
     let size = sink.0.size;
-    sink.0.finish(size, false)
+    sink.0.finish(size, Form::Plain)
+}
+
+/// Content as one gzip member, on one core: there is one stream. Its header has no time and no name, so the same content gives
+/// the same bytes.
+fn gzip(
+    output: Output<'_>,
+    progress: &dyn Progress,
+    produce: &mut dyn FnMut(&mut dyn Sink) -> Result<(), PackError>,
+) -> Result<Stored, PackError> {
+    struct Gzip<'a>(GzEncoder<Output<'a>>, &'a dyn Progress, u64);
+    impl Sink for Gzip<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+            self.1.advance(bytes.len() as u64);
+            self.2 += bytes.len() as u64;
+            self.0.write_all(bytes).map_err(PackError::read)
+        }
+        fn cut(&mut self) -> Result<(), PackError> {
+            Ok(())
+        }
+    }
+    let encoder = GzEncoder::new(output, Compression::best());
+    let mut sink = Gzip(encoder, progress, 0);
+    produce(&mut sink)?;
+    let output = sink.0.finish().map_err(PackError::read)?;
+    output.finish(sink.2, Form::Gzip)
 }
 
 /// The content of one frame on its way to a compressor, with the way back for the result.
@@ -294,7 +345,7 @@ fn write_all(
         let frame = result
             .recv()
             .unwrap_or(Err(PackError::Internal("a compressing thread ended")))?;
-        output.write(&frame.bytes)?;
+        output.put(&frame.bytes)?;
         let stored = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
         sizes.push((stored, frame.original));
         original_size += u64::from(frame.original);
@@ -302,16 +353,16 @@ fn write_all(
     }
     // Nothing to compress has no frame, and is stored as it is.
     if !sizes.is_empty() {
-        output.write(&write_seek_table(&sizes))?;
+        output.put(&write_seek_table(&sizes))?;
     }
-    output.finish(original_size, true)
+    output.finish(original_size, Form::Frames)
 }
 
 /// Stored frames back to content, from our own file: the input is not read a second time.
 fn unpack(mut stored: Stored, directory: &Path) -> Result<Stored, PackError> {
     if stored.original_size == 0 {
         // No frame was written, which is what nothing looks like either way.
-        stored.framed = false;
+        stored.form = Form::Plain;
         return Ok(stored);
     }
     let file = tempfile::tempfile_in(directory).map_err(PackError::write(directory))?;
@@ -329,10 +380,10 @@ fn unpack(mut stored: Stored, directory: &Path) -> Result<Stored, PackError> {
             .map_err(PackError::write(directory))?
         {
             0 => break,
-            n => output.write(&buffer[..n])?,
+            n => output.put(&buffer[..n])?,
         }
     }
-    output.finish(stored.original_size, false)
+    output.finish(stored.original_size, Form::Plain)
 }
 
 #[cfg(test)]
@@ -392,10 +443,10 @@ mod tests {
             .flat_map(|n| Digest::of(&n.to_le_bytes()).0)
             .collect();
         let stored = stored(Method::Zstd(19), 2, &[&noise]);
-        assert!(!stored.framed);
+        assert_eq!(stored.form, Form::Plain);
         assert!(bytes_of(stored) == noise);
         let empty = super::tests::stored(Method::Zstd(19), 2, &[]);
-        assert!(!empty.framed && empty.size == 0);
+        assert!(empty.form == Form::Plain && empty.size == 0);
     }
 
     #[test]

@@ -135,6 +135,20 @@ pub enum PackError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// The launchers of flavorpack cannot make everything that a slot holds.
+    #[error("slot {slot}: flavorpack's launchers cannot make {}", .entries.join(", "))]
+    Inexpressible {
+        /// The slot's id.
+        slot: String,
+        /// What, each with what it is.
+        entries: Vec<String>,
+    },
+    /// The launchers of flavorpack would pass over a part of the manifest.
+    #[error("flavorpack's launchers do not know {what}")]
+    PassedOver {
+        /// What.
+        what: String,
+    },
     /// The compressor failed.
     #[error("compression failed: {0}")]
     Compress(&'static str),
@@ -211,6 +225,10 @@ impl PackError {
                 }
                 _ => "check the place that --output names".into(),
             },
+            PackError::Inexpressible { .. } => {
+                "put copies in place of the links, exclude them, or pack without --compat".into()
+            }
+            PackError::PassedOver { .. } => "leave it out, or pack without --compat".into(),
             PackError::Compress(_) | PackError::Internal(_) => {
                 "this is a mistake in flavor; please report it with the manifest".into()
             }

@@ -6,11 +6,12 @@
 
 mod assemble;
 pub mod build_cache;
+mod compat;
 mod compress;
 mod error;
 mod host;
 mod plan;
-mod stream;
+pub(crate) mod stream;
 mod workenv;
 
 use std::num::NonZeroUsize;
@@ -30,7 +31,7 @@ use crate::inputs::Source;
 use crate::manifest::Project;
 use crate::signer::Signer;
 use build_cache::BuildCache;
-use compress::{Means, Stored};
+use compress::{Form, Means, Stored};
 use plan::PlannedSlot;
 use stream::Cut;
 
@@ -45,6 +46,8 @@ pub struct Options {
     pub launcher: Launcher,
     /// Compression level instead of the manifest's, 1 to 22.
     pub level: Option<i32>,
+    /// Whether flavorpack's launchers are to start the package: slots that they can read, and nothing that they would pass over.
+    pub for_flavorpack: bool,
     /// Threads that compress; the number of cores without it.
     pub jobs: Option<NonZeroUsize>,
     /// Directories of which the first that is usable keeps compressed frames for the next build; none for no such cache.
@@ -169,11 +172,13 @@ fn record(slot: &PlannedSlot, id: u64, stored: &Stored) -> Slot {
         Source::Tree(_) => (true, 0o755),
         Source::File(file) => (false, slot.mode.unwrap_or(file.mode)),
     };
-    let operations = match (is_tree, stored.framed) {
-        (true, true) => Operations::TarZst,
-        (true, false) => Operations::Tar,
-        (false, true) => Operations::Zstd,
-        (false, false) => Operations::None,
+    let operations = match (is_tree, stored.form) {
+        (true, Form::Frames) => Operations::TarZst,
+        (true, Form::Gzip) => Operations::TarGz,
+        (true, Form::Plain) => Operations::Tar,
+        (false, Form::Frames) => Operations::Zstd,
+        // Only trees are planned as gzip.
+        (false, Form::Plain | Form::Gzip) => Operations::None,
     };
     Slot {
         checksum: Checksum(stored.digest),

@@ -12,6 +12,7 @@ use psp_format::metadata::{
 };
 use psp_format::path::{is_within, parent};
 
+use super::compat;
 use super::compress::Method;
 use super::host::{self, Concern};
 use super::{Options, PackError, workenv};
@@ -114,6 +115,9 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
         slots.push(icon_slot(icon, mtime)?);
     }
     check_paths(&slots)?;
+    if options.for_flavorpack {
+        compat::fit(project, &mut slots)?;
+    }
     project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
     notes.extend(host::check(project, &slots, &options.target)?);
     Ok(Plan {

@@ -19,7 +19,7 @@ use crate::inputs::{Content, Entry, FileInput, Kind, Tree};
 /// Long frames compress better, as the compressor sees more; short ones cost less when one of their files has changed: in
 /// time, in the size of a patch, and in what several cores have to share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     /// Content after which a frame ends at the next cutting path.
     min: u64,
     /// One path in so many is a cutting one.
@@ -39,7 +39,7 @@ impl Cut {
     };
 
     /// For a slot of this purpose.
-    pub(super) fn of(purpose: Purpose) -> Cut {
+    pub(crate) fn of(purpose: Purpose) -> Cut {
         match purpose {
             Purpose::Runtime => Cut::LONG,
             _ => Cut::SHORT,
@@ -55,7 +55,7 @@ impl Cut {
 const PIECE: usize = 256 << 10;
 
 /// Where the stream goes.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     /// Takes the next bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), PackError>;
     /// A frame may end here.
@@ -63,7 +63,7 @@ pub(super) trait Sink {
 }
 
 /// Size of the stream of a tree, in bytes.
-pub(super) fn tree_size(tree: &Tree, target: &str) -> u64 {
+pub(crate) fn tree_size(tree: &Tree, target: &str) -> u64 {
     let entries = tree
         .entries
         .iter()
@@ -77,7 +77,7 @@ fn entry_size(entry: &tar::Entry) -> u64 {
 }
 
 /// Writes a tree as the tar stream of a slot with this target. `mtime` is that of the target directory.
-pub(super) fn write_tree(
+pub(crate) fn write_tree(
     tree: &Tree,
     target: &str,
     mtime: u64,
@@ -136,7 +136,8 @@ fn top_entry(target: &str, mtime: u64) -> Option<tar::Entry> {
     })
 }
 
-fn tar_entry(entry: &Entry, target: &str) -> tar::Entry {
+/// An entry of a tree as one of the archive of a slot with this target.
+pub(crate) fn tar_entry(entry: &Entry, target: &str) -> tar::Entry {
     let below = |path: &[u8]| match target {
         "." => path.to_vec(),
         target => [target.as_bytes(), b"/", path].concat(),

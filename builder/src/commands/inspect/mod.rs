@@ -3,6 +3,7 @@
 //! Metadata is shown when the signature over it holds. Of a package that fails before, only what the file says about
 //! its own layout is shown, and that is marked.
 
+mod of_base;
 mod requirements;
 mod text;
 
@@ -11,12 +12,13 @@ use std::path::PathBuf;
 use psp_format::VerifiedPackage;
 use psp_format::dump;
 use psp_format::layout::RawIndex;
-use psp_format::metadata::{Command, Lifecycle, Map, Metadata, Package, Policy, Purpose};
+use psp_format::metadata::{Command, Map, Metadata, Package, Policy};
 use psp_format::tar::{Entry, Kind};
 use serde::Serialize;
 
 use super::signers::{self, Signer};
 use super::{Answer, Done, host_rules};
+use crate::base;
 use crate::cli::InspectArgs;
 use crate::contents;
 use crate::error::Error;
@@ -35,6 +37,9 @@ struct Inspection {
     launcher: Option<Launcher>,
     slots: Vec<SlotFacts>,
     commands: Map<Command>,
+    /// The command line of a base package, which is one text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     setup: Vec<Command>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,8 +83,10 @@ struct Format {
 #[derive(Debug, Serialize)]
 struct Launcher {
     size: u64,
-    target: String,
-    sha256: String,
+    /// Base packages do not say it.
+    target: Option<String>,
+    /// None when nothing of it is signed.
+    sha256: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,9 +97,10 @@ struct SlotFacts {
     operations: String,
     stored_size: u64,
     original_size: u64,
-    sha256: String,
-    purpose: Purpose,
-    lifecycle: Lifecycle,
+    /// None when no full digest is signed.
+    sha256: Option<String>,
+    purpose: String,
+    lifecycle: String,
     offset: u64,
     mode: String,
     mutable: bool,
@@ -144,6 +152,17 @@ pub(super) fn inspect(args: &InspectArgs, printer: &Printer) -> Result<Done, Err
             }
             inspection
         }
+        Err(Refusal::OtherBuilder) => match base::open(&file)? {
+            Ok(package) => {
+                let trust = TrustStore::load(&[], &host_rules()?, printer)?;
+                let mut inspection = of_base::inspection(&file, &package, &trust);
+                if args.files {
+                    of_base::list_files(&file, &package, &mut inspection, printer)?;
+                }
+                inspection
+            }
+            Err(refusal) => Inspection::of_refused(&file, &parts, &refusal),
+        },
         Err(refusal) => Inspection::of_refused(&file, &parts, &refusal),
     };
     if args.dump {
@@ -217,11 +236,12 @@ impl Inspection {
             }),
             launcher: Some(Launcher {
                 size: metadata.launcher.size,
-                target: metadata.launcher.target.clone(),
-                sha256: metadata.launcher.checksum.0.to_string(),
+                target: Some(metadata.launcher.target.clone()),
+                sha256: Some(metadata.launcher.checksum.0.to_string()),
             }),
             slots: slots(metadata),
             commands: commands(metadata),
+            command: None,
             setup: metadata.setup.clone(),
             policy: metadata.policy.clone(),
             signer: signers.first().cloned(),
@@ -244,6 +264,7 @@ impl Inspection {
             launcher: None,
             slots: Vec::new(),
             commands: Map::new(),
+            command: None,
             setup: Vec::new(),
             policy: None,
             signer: None,
@@ -306,9 +327,9 @@ fn slots(metadata: &Metadata) -> Vec<SlotFacts> {
             operations: slot.operations.to_string(),
             stored_size: slot.size,
             original_size: slot.original_size,
-            sha256: slot.checksum.0.to_string(),
-            purpose: slot.purpose,
-            lifecycle: slot.lifecycle,
+            sha256: Some(slot.checksum.0.to_string()),
+            purpose: slot.purpose.name().to_owned(),
+            lifecycle: slot.lifecycle.name().to_owned(),
             offset: slot.offset,
             mode: format!("{:04o}", slot.mode),
             mutable: slot.mutable,

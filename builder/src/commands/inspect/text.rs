@@ -78,7 +78,8 @@ impl Inspection {
 
     fn inside_text(&self, page: &mut Page) {
         if let Some(format) = &self.format {
-            page.line("format", &format!("{}, {}", format.format, format.profile));
+            let text = format!("{}, {}", escape(&format.format), format.profile);
+            page.line("format", &text);
             page.line("package id", &format.package_id);
             let tool = format!(
                 "by {} {}",
@@ -92,16 +93,23 @@ impl Inspection {
             page.line("built", &built);
         }
         if let Some(launcher) = &self.launcher {
+            let target = launcher.target.iter().map(|target| format!("{target}, "));
+            let digest = match &launcher.sha256 {
+                Some(digest) => format!("sha256:{digest}"),
+                None => "its digest is not signed".to_owned(),
+            };
             let text = format!(
-                "{}, {}, sha256:{}",
-                launcher.target,
-                size(launcher.size),
-                launcher.sha256
+                "{}{}, {digest}",
+                target.collect::<String>(),
+                size(launcher.size)
             );
             page.line("launcher", &text);
         }
         if let Some(policy) = &self.policy {
             page.line("policy", &policy_text(policy));
+        }
+        if let Some(command) = &self.command {
+            page.line("command", &escape(command));
         }
         if !self.commands.is_empty() {
             page.heading("commands");
@@ -143,8 +151,8 @@ impl Inspection {
                 slot.operations.clone(),
                 size(slot.stored_size),
                 size(slot.original_size),
-                slot.lifecycle.name().to_owned(),
-                slot.purpose.name().to_owned(),
+                escape(&slot.lifecycle),
+                escape(&slot.purpose),
             ]
         }));
         page.table(&rows);

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use psp_format::VerifiedPackage;
+use psp_format::digest::Digest;
 use psp_launcher::policy::host::{Check, HostPolicy, Level};
 use psp_launcher::policy::judge::{HostFacts, Rules};
 use psp_launcher::policy::{self, Facts};
@@ -11,11 +12,13 @@ use psp_launcher::sys;
 use serde::Serialize;
 
 use super::{Answer, Done, host_rules};
+use crate::base;
 use crate::cli::PolicyCheckArgs;
 use crate::error::Error;
-use crate::examine;
+use crate::examine::{self, Refusal};
+use crate::keyring::TrustStore;
 use crate::package_file::{PackageFile, shown};
-use crate::printer::{BAD, GOOD, Report, WARN, escape};
+use crate::printer::{BAD, GOOD, Printer, Report, WARN, escape};
 
 #[derive(Debug, Serialize)]
 struct Verdict {
@@ -34,15 +37,32 @@ struct Line {
     detail: Option<String>,
 }
 
-pub(super) fn check(args: &PolicyCheckArgs) -> Result<Done, Error> {
+pub(super) fn check(args: &PolicyCheckArgs, printer: &Printer) -> Result<Done, Error> {
     let rules = host_rules()?;
     let file = PackageFile::open(&args.package)?;
-    let package = examine::open(&file)?.map_err(|refusal| Error::Refused {
+    let refused = |refusal| Error::Refused {
         path: args.package.clone(),
         refusal,
-    })?;
-    let mut checks = vec![own_policy(&package), revocation(&rules, &package)];
-    checks.extend(host_policy(&rules, &package));
+    };
+    let (own, revoked, found) = match examine::open(&file)? {
+        Ok(package) => (
+            own_policy(&package),
+            rules.revoked_signer(&package),
+            objections(&rules, &package),
+        ),
+        Err(Refusal::OtherBuilder) => {
+            let package = base::open(&file)?.map_err(refused)?;
+            let signer = package.signer().fingerprint();
+            (
+                own_policy_of_base(&package),
+                rules.revoked.contains(&signer).then_some(signer),
+                objections_to_base(&rules, &package, printer)?,
+            )
+        }
+        Err(refusal) => return Err(refused(refusal)),
+    };
+    let mut checks = vec![own, revocation(&rules, revoked)];
+    checks.extend(host_policy(&rules, &found));
     let starts = checks.iter().all(|line| line.outcome != "denied");
     Ok(Done {
         report: Box::new(Verdict { starts, checks }),
@@ -71,8 +91,23 @@ fn own_policy(package: &VerifiedPackage) -> Line {
     }
 }
 
-fn revocation(rules: &Rules, package: &VerifiedPackage) -> Line {
-    let revoked = rules.revoked_signer(package);
+/// The same of a base package.
+fn own_policy_of_base(package: &base::Package) -> Line {
+    let refusal = base::policy::own(package);
+    let outcome = match (&package.metadata().policy, &refusal) {
+        (None, _) => "not asked",
+        (_, Ok(())) => "ok",
+        (_, Err(_)) => "denied",
+    };
+    Line {
+        check: "package's own policy",
+        outcome,
+        policy: None,
+        detail: refusal.err().map(|refusal| refusal.to_string()),
+    }
+}
+
+fn revocation(rules: &Rules, revoked: Option<Digest>) -> Line {
     Line {
         check: "revoked_key",
         outcome: match (rules.revoked.is_empty(), &revoked) {
@@ -86,7 +121,18 @@ fn revocation(rules: &Rules, package: &VerifiedPackage) -> Line {
     }
 }
 
-fn host_policy(rules: &Rules, package: &VerifiedPackage) -> Vec<Line> {
+/// A check that fails, what comes of it, the policy that asks, and why.
+type Objection = (Check, &'static str, String, String);
+
+fn outcome(level: Level) -> &'static str {
+    match level {
+        Level::Deny => "denied",
+        Level::Warn => "warning",
+        Level::Allow => "allowed",
+    }
+}
+
+fn objections(rules: &Rules, package: &VerifiedPackage) -> Vec<Objection> {
     let facts = HostFacts {
         uid: sys::effective_uid(),
         now: store::now,
@@ -94,13 +140,28 @@ fn host_policy(rules: &Rules, package: &VerifiedPackage) -> Vec<Line> {
     };
     let mut found = Vec::new();
     rules.judge(package, &facts, &mut |path, check, level, reason| {
-        let outcome = match level {
-            Level::Deny => "denied",
-            Level::Warn => "warning",
-            Level::Allow => "allowed",
-        };
-        found.push((check, outcome, shown(path), reason.to_string()));
+        found.push((check, outcome(level), shown(path), reason.to_string()));
     });
+    found
+}
+
+fn objections_to_base(
+    rules: &Rules,
+    package: &base::Package,
+    printer: &Printer,
+) -> Result<Vec<Objection>, Error> {
+    let trust = TrustStore::load(&[], rules, printer)?;
+    let mut found = Vec::new();
+    for (path, policy) in &rules.policies {
+        for (check, reason) in base::policy::objections(package, policy, &trust) {
+            let level = rules.level(policy, check);
+            found.push((check, outcome(level), shown(path), reason));
+        }
+    }
+    Ok(found)
+}
+
+fn host_policy(rules: &Rules, found: &[Objection]) -> Vec<Line> {
     let mut out = Vec::new();
     for (name, check) in Check::ALL {
         let mut failed = false;

@@ -10,10 +10,10 @@ use crate::cli::PolicyVerb;
 use crate::error::Error;
 use crate::printer::Printer;
 
-pub(super) fn policy(verb: &PolicyVerb, _: &Printer) -> Result<Done, Error> {
+pub(super) fn policy(verb: &PolicyVerb, printer: &Printer) -> Result<Done, Error> {
     match verb {
         PolicyVerb::Init(args) => init::init(args).map(done),
         PolicyVerb::Show(args) => show::show(args).map(done),
-        PolicyVerb::Check(args) => check::check(args),
+        PolicyVerb::Check(args) => check::check(args, printer),
     }
 }

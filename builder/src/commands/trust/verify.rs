@@ -4,11 +4,12 @@
 
 use serde::Serialize;
 
+use crate::base;
 use crate::cli::TrustVerifyArgs;
 use crate::commands::signers::{self, Signer};
 use crate::commands::{Answer, Done, host_rules};
 use crate::error::Error;
-use crate::examine;
+use crate::examine::{self, Refusal};
 use crate::keyring::TrustStore;
 use crate::package_file::{PackageFile, shown};
 use crate::printer::{BAD, GOOD, Printer, Report};
@@ -24,11 +25,17 @@ struct Verdict {
 pub(super) fn verify(args: &TrustVerifyArgs, printer: &Printer) -> Result<Done, Error> {
     let trust = TrustStore::load(&[], &host_rules()?, printer)?;
     let file = PackageFile::open(&args.package)?;
-    let package = examine::open(&file)?.map_err(|refusal| Error::Refused {
+    let refused = |refusal| Error::Refused {
         path: args.package.clone(),
         refusal,
-    })?;
-    let signers = signers::of(&package, &trust);
+    };
+    let signers = match examine::open(&file)? {
+        Ok(package) => signers::of(&package, &trust),
+        Err(Refusal::OtherBuilder) => {
+            signers::of_base(&base::open(&file)?.map_err(refused)?, &trust)
+        }
+        Err(refusal) => return Err(refused(refusal)),
+    };
     let trusted = signers::count_trusted(&signers) > 0;
     let files = signers.iter().filter_map(|signer| signer.file.as_deref());
     let files = files.map(shown).collect();

@@ -1,7 +1,7 @@
 //! An archive as a source, read as if whoever made it meant harm: a name that leaves the slot, a second entry of one
 //! name, a device, a link out or a bomb is an error, never skipped. What is good is unpacked into a temporary file.
 
-mod compression;
+pub(super) mod compression;
 mod tar;
 mod zip;
 
@@ -72,25 +72,32 @@ pub(super) fn collect(
     };
     let file = File::open(path).map_err(unreadable)?;
     let packed = file.metadata().map_err(unreadable)?.len();
-    let limit = packed
-        .saturating_mul(BYTES_PER_BYTE)
-        .saturating_add(FREE_BYTES);
-    let mut unpacker = Unpacker {
-        archive: path,
-        draft: Draft::new(path),
-        spool: Spool::new()?,
-        limit,
-        left: limit,
-        inodes: 0,
-        selection,
-    };
+    let mut unpacker = Unpacker::new(path, packed, Spool::new()?, selection);
     match format {
         Format::Tar => tar::unpack(file, &mut unpacker)?,
         Format::Zip => zip::unpack(file, &mut unpacker)?,
     }
-    let mut draft = unpacker.draft;
-    draft.complete_parents()?;
-    Ok(draft)
+    unpacker.finish()
+}
+
+/// Unpacks a tar stream that was decompressed from `packed` bytes; in messages it is called `name`.
+pub(super) fn collect_stream(
+    name: &Path,
+    stream: impl Read,
+    packed: u64,
+    spool: Spool,
+    selection: &mut Selection<'_>,
+) -> Result<Draft, InputError> {
+    let mut unpacker = Unpacker::new(name, packed, spool, selection);
+    tar::unpack_stream(stream, &mut unpacker)?;
+    unpacker.finish()
+}
+
+/// What may be unpacked from so many bytes.
+pub(super) fn limit(packed: u64) -> u64 {
+    packed
+        .saturating_mul(BYTES_PER_BYTE)
+        .saturating_add(FREE_BYTES)
 }
 
 /// The content of a compressed file; that of any other file as it is. Gives its size too, in bytes.
@@ -143,6 +150,31 @@ struct Header<'a> {
     mode: u32,
     /// Unix seconds.
     mtime: i64,
+}
+
+impl<'a, 'f> Unpacker<'a, 'f> {
+    fn new(
+        archive: &'a Path,
+        packed: u64,
+        spool: Spool,
+        selection: &'a mut Selection<'f>,
+    ) -> Unpacker<'a, 'f> {
+        Unpacker {
+            archive,
+            draft: Draft::new(archive),
+            spool,
+            limit: limit(packed),
+            left: limit(packed),
+            inodes: 0,
+            selection,
+        }
+    }
+
+    fn finish(self) -> Result<Draft, InputError> {
+        let mut draft = self.draft;
+        draft.complete_parents()?;
+        Ok(draft)
+    }
 }
 
 impl Unpacker<'_, '_> {

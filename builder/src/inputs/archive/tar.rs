@@ -16,13 +16,21 @@ const HEADER_BYTES: u64 = 1 << 20;
 /// Zeros that may follow the end mark; tools fill up the last record, 10 KiB by default.
 const TRAILING_BYTES: u64 = 64 << 20;
 
-/// Reads every entry, and then the rest of the stream, so that damage after the last entry is seen as well.
+/// Reads every entry of an archive, compressed or not.
 pub(super) fn unpack(file: File, unpacker: &mut Unpacker<'_, '_>) -> Result<(), InputError> {
-    let meter = Rc::new(Meter::default());
     let decoder =
         compression::decoder(file).map_err(|error| unpacker.corrupt(error.to_string()))?;
+    unpack_stream(decoder, unpacker)
+}
+
+/// Reads every entry, and then the rest of the stream, so that damage after the last entry is seen as well.
+pub(super) fn unpack_stream(
+    stream: impl Read,
+    unpacker: &mut Unpacker<'_, '_>,
+) -> Result<(), InputError> {
+    let meter = Rc::new(Meter::default());
     let mut archive = Archive::new(Metered {
-        inner: decoder,
+        inner: stream,
         meter: meter.clone(),
     });
 
