@@ -26,6 +26,7 @@ fn words(errno: Errno) -> &'static str {
         (Errno::IO, "Input/output error"),
         (Errno::TOOBIG, "Argument list too long"),
         (Errno::NOEXEC, "Exec format error"),
+        (Errno::BADF, "Bad file descriptor"),
         (Errno::AGAIN, "Resource temporarily unavailable"),
         (Errno::NOMEM, "Cannot allocate memory"),
         (Errno::ACCESS, "Permission denied"),
