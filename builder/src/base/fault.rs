@@ -24,7 +24,7 @@ pub enum Fault {
         detail: String,
     },
     /// A value of the metadata is missing, of another type, or not possible.
-    #[error("metadata: {}: {problem}", escape(.path))]
+    #[error("metadata{}: {problem}", key(.path))]
     Value {
         /// Where.
         path: String,
@@ -107,6 +107,14 @@ pub enum Fault {
         /// Why.
         detail: String,
     },
+}
+
+/// The place of a value, in a message; nothing for the whole document.
+fn key(path: &str) -> String {
+    match path {
+        "" => String::new(),
+        path => format!(", {}", escape(path)),
+    }
 }
 
 impl Fault {

@@ -178,7 +178,8 @@ pub fn require(
 /// is for. A member that cannot be read is a base one when it is compressed, as the strict profile has none.
 pub fn is_base(bytes: &[u8]) -> bool {
     match member::text(bytes) {
-        Ok(text) => !json::mentions_profile(&text),
+        // Without a text it is neither; the strict reader says so.
+        Ok(text) => !text.is_empty() && !json::mentions_profile(&text),
         Err(_) => member::is_compressed(bytes),
     }
 }

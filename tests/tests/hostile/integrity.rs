@@ -108,7 +108,7 @@ fn case_002_another_launcher() {
 ///
 /// outcome: refused (125)
 /// layer: container | signature
-/// message: metadata does not match metadata_checksum in the index | metadata member differs from the strict form | made by another builder | the signature does not match the metadata
+/// message: metadata does not match metadata_checksum in the index | metadata member differs from the strict form | the metadata is not one gzip member | the signature does not match the metadata
 #[test]
 fn case_003_each_byte_of_the_metadata() {
     case(
@@ -117,7 +117,7 @@ fn case_003_each_byte_of_the_metadata() {
         &[
             "metadata does not match metadata_checksum in the index",
             "metadata member differs from the strict form",
-            "made by another builder",
+            "the metadata is not one gzip member",
             SIGNATURE,
         ],
     );

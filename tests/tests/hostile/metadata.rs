@@ -17,13 +17,17 @@ const MEMBER: &str = "metadata member differs from the strict form";
 ///
 /// outcome: refused (125)
 /// layer: container | layout
-/// message: metadata member differs from the strict form | metadata is not canonical JSON | expected
+/// message: metadata member differs from the strict form | the metadata is no JSON document | an object is expected
 #[test]
 fn case_101_not_metadata() {
     case(
         101,
         &["container", "layout"],
-        &[MEMBER, CANONICAL, "expected "],
+        &[
+            MEMBER,
+            "the metadata is no JSON document",
+            "an object is expected",
+        ],
     );
 }
 
@@ -102,7 +106,7 @@ fn case_104_too_much_and_no_numbers() {
 ///
 /// outcome: refused (125) before a signature is looked at, in bounded memory
 /// layer: container
-/// message: cannot lie at offset | made by another builder
+/// message: cannot lie at offset | metadata member differs from the strict form
 #[test]
 fn case_105_metadata_of_4_gib() {
     case(105, &["container"], &["cannot lie at offset"]);
@@ -137,7 +141,10 @@ fn case_105_metadata_of_4_gib() {
             .bytes()
     });
     let said = assert_refused(&Place::new(&compressed), "container");
-    assert!(said.contains("made by another builder"), "{said}");
+    assert!(
+        said.contains("metadata member differs from the strict form"),
+        "{said}"
+    );
 }
 
 /// Each key of the metadata is absent, or of another type.
@@ -147,7 +154,15 @@ fn case_105_metadata_of_4_gib() {
 /// message: expected | is not what the signed metadata implies | metadata is not canonical JSON
 #[test]
 fn case_106_each_key() {
-    let messages = ["metadata, ", "expected ", CANONICAL, "slot table, entry"];
+    // Without `profile` it is a package of the base format, and its slot table is not that of one.
+    let base = "is not what was signed";
+    let messages = [
+        "metadata, ",
+        "expected ",
+        CANONICAL,
+        "slot table, entry",
+        base,
+    ];
     let said = case(106, &["layout"], &messages);
     let mut named = 0;
     for vector in vector::load_all() {
@@ -157,7 +172,10 @@ fn case_106_each_key() {
             continue;
         };
         let (_, said) = said.iter().find(|(name, _)| *name == vector.name).unwrap();
-        let expected = format!("expected \"{key}\":");
+        let expected = match key {
+            "profile" => base.to_string(),
+            _ => format!("expected \"{key}\":"),
+        };
         assert!(
             said.detail.contains(&expected),
             "{}: {}",
