@@ -1,7 +1,7 @@
 //! Signing programs that do not do what they should: nothing is written, and the message says what they did.
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -179,8 +179,13 @@ fn a_program_may_be_interrupted() {
             &["--private-key", program, "--public-key", "release.pub"],
         ]
         .concat();
-        let mut command = release.flavor(&args);
+        // Whoever runs the tests may ignore the signal.
+        let mut command = Command::new("env");
         let mut child = command
+            .arg("--default-signal=INT")
+            .arg(release.flavor(&args).get_program())
+            .args(&args)
+            .current_dir(release.project.path())
             .process_group(0)
             .stderr(Stdio::null())
             .spawn()
