@@ -168,6 +168,10 @@ impl Opened {
     /// Opens the directory in this cache, or makes it.
     fn open(place: &Path) -> Result<Opened, Errno> {
         let directory = place.join(NAME);
+        // A home that is not there is none: `/nonexistent` is what some users have.
+        if !place.ancestors().take(3).any(Path::is_dir) {
+            return Err(Errno::NOENT);
+        }
         // Parents that are there stay as they are; those that are made are the user's alone.
         let made = DirBuilder::new()
             .recursive(true)
@@ -403,6 +407,17 @@ mod tests {
         assert!(!knows(&cache(place.path()), 1, CONTENT));
         assert!(file.symlink_metadata().unwrap().is_file());
         assert_eq!(fs::read(&elsewhere).unwrap(), good);
+    }
+
+    #[test]
+    fn a_home_that_is_not_there_is_not_made() {
+        let place = tempfile::tempdir().unwrap();
+        let home = place.path().join("nobody");
+        assert!(!knows(&cache(&home.join(".cache/flavor")), 1, CONTENT));
+        assert!(!home.exists());
+        fs::create_dir(&home).unwrap();
+        assert!(!knows(&cache(&home.join(".cache/flavor")), 1, CONTENT));
+        assert!(knows(&cache(&home.join(".cache/flavor")), 1, CONTENT));
     }
 
     #[test]
