@@ -13,9 +13,10 @@ pub(crate) struct Why(pub(crate) Errno);
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.0.raw_os_error().to_string();
-        let words = words(self.0);
-        f.write_str(&[words, " (os error ", &number, ")"].concat())
+        f.write_str(words(self.0))?;
+        f.write_str(" (os error ")?;
+        self.0.raw_os_error().fmt(f)?;
+        f.write_str(")")
     }
 }
 
@@ -32,11 +33,9 @@ fn words(errno: Errno) -> &'static str {
         (Errno::ACCESS, "Permission denied"),
         (Errno::BUSY, "Device or resource busy"),
         (Errno::EXIST, "File exists"),
-        (Errno::XDEV, "Invalid cross-device link"),
         (Errno::NOTDIR, "Not a directory"),
         (Errno::ISDIR, "Is a directory"),
         (Errno::INVAL, "Invalid argument"),
-        (Errno::NFILE, "Too many open files in system"),
         (Errno::MFILE, "Too many open files"),
         (Errno::TXTBSY, "Text file busy"),
         (Errno::FBIG, "File too large"),

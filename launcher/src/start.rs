@@ -2,8 +2,9 @@
 
 use crate::at;
 use core::convert::Infallible;
+use core::ffi::CStr;
 use core::fmt;
-use rustix::fs::CWD;
+use rustix::fs::{AtFlags, CWD};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -110,16 +111,16 @@ pub fn run(
         add_fallbacks(&mut candidates, snapshot);
     }
     let dev = snapshot.var(FLAVOR_DEV) == Some(b"1");
-    let mut heal = Heal::No;
+    let mut heal = None;
     if let Some((store, workenv)) = start.ready(&candidates, dev) {
         let error = start.execute(&store, &workenv)?;
         if !error.may_be_damage() {
             return Err(StartError::Exec(error));
         }
-        // A file that is gone from the cache is put back, not reported for ever: where it was, or, when that place can no
+        // A program that is gone from the cache or was changed is put back, not reported for ever: where it was, or, when that place can no
         // longer be used, in the next one. A system store is healed by whoever fills it; until then, the user's own
         // takes its place.
-        heal = Heal::Yes;
+        heal = Some(workenv.made);
     }
     let store = match open_store(package, snapshot, candidates) {
         Ok(store) => store.with_dev(dev),
@@ -130,9 +131,9 @@ pub fn run(
     };
     let workenv = start.ensure(&store, heal)?;
     let error = start.execute(&store, &workenv)?;
-    // It was ready in a store that is not the first candidate.
-    if error.may_be_damage() && heal == Heal::No {
-        let workenv = start.ensure(&store, Heal::Yes)?;
+    // It was ready in a store that is not the first candidate. What has just been made is not made again.
+    if error.may_be_damage() && workenv.made != u64::MAX {
+        let workenv = start.ensure(&store, Some(workenv.made))?;
         return Err(StartError::Exec(start.execute(&store, &workenv)?));
     }
     Err(StartError::Exec(error))
@@ -161,7 +162,7 @@ pub fn warm(
         snapshot,
         choice: Choice::Caller,
     };
-    start.ensure(store, Heal::No)
+    start.ensure(store, None)
 }
 
 /// Every place where a start looks for its store, in order.
@@ -236,13 +237,16 @@ struct Start<'s, 'a> {
     choice: Choice<'a>,
 }
 
-/// Whether the record of a ready environment is believed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Heal {
-    /// It is.
-    No,
-    /// Something is missing or altered: everything is looked at and put right.
-    Yes,
+/// Whether the program was changed after its environment had become ready: by the time that the kernel keeps of every
+/// change, which no program can set. What lies outside of the environment is not the package's.
+fn is_changed(workenv: &Workenv, program: &CStr) -> bool {
+    let is_inside = program
+        .to_bytes()
+        .starts_with(workenv.path.as_os_str().as_bytes());
+    workenv.made != u64::MAX
+        && is_inside
+        && at::stat(CWD, program.to_bytes(), AtFlags::empty())
+            .is_ok_and(|stat| stat.st_ctime.cast_unsigned() > workenv.made)
 }
 
 impl Start<'_, '_> {
@@ -281,6 +285,11 @@ impl Start<'_, '_> {
             plan::application(self.package, self.snapshot, self.choice, places)
         });
         let plan = plan.map_err(StartError::Plan)?;
+        if is_changed(workenv, &plan.program) {
+            // As if it were gone: what it was is.
+            let program = workenv.path.clone();
+            return Ok(ExecError::Missing { program });
+        }
         private.iter().for_each(Private::hand_over);
         match private {
             Some(private) if private.is_temporary() => Ok(exec::supervise(&plan, private)),
@@ -292,7 +301,8 @@ impl Start<'_, '_> {
         }
     }
 
-    fn ensure(&self, store: &Store, heal: Heal) -> Result<Workenv, StartError> {
+    /// Makes the package ready. A record from `heal` or before is not believed.
+    fn ensure(&self, store: &Store, heal: Option<u64>) -> Result<Workenv, StartError> {
         let package = &self.package.metadata().package;
         let hooks = StartHooks {
             start: self,
@@ -302,13 +312,18 @@ impl Start<'_, '_> {
         };
         let file = self.file.file();
         let result = match heal {
-            Heal::No => store.ensure(self.package, file, &hooks),
-            Heal::Yes => store.ensure_again(self.package, file, &hooks),
+            None => store.ensure(self.package, file, &hooks),
+            Some(made) => store.ensure_again(self.package, file, &hooks, made),
         };
         hooks.progress.clear();
         // The store knows that setup failed; why, is known here.
         let failure = hooks.failure.into_inner().ok().flatten();
-        result.map_err(|error| failure.unwrap_or(StartError::Store(error)))
+        let mut workenv = result.map_err(|error| failure.unwrap_or(StartError::Store(error)))?;
+        // Once is enough, whatever the clock does.
+        if heal.is_some() {
+            workenv.made = u64::MAX;
+        }
+        Ok(workenv)
     }
 
     fn setup(&self, store: &Store, workenv: &Path) -> Result<(), StartError> {

@@ -234,7 +234,7 @@ fn with_a_umask() -> TestResult {
     let store = Store::open(&[candidate(Path::new(&root))], 0)?;
     let source = built.bytes.as_slice();
     store.ensure(&built.package, &source, &Quiet)?;
-    store.ensure_again(&built.package, &source, &Quiet)?;
+    store.ensure_again(&built.package, &source, &Quiet, u64::MAX)?;
     Ok(())
 }
 

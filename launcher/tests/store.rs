@@ -134,9 +134,9 @@ fn a_package_becomes_ready_once() -> TestResult {
     assert!(fs::symlink_metadata(workenv.path.join("rt"))?.is_symlink());
     assert!(fs::read_link(workenv.path.join("rt"))?.is_relative());
     let (again, read) = place.ensure(&built)?;
-    assert_eq!((&again, read), (&workenv, 0));
+    assert_eq!((&again.path, read), (&workenv.path, 0));
     let found = find_ready(&candidates, &built.package, &boot, false);
-    assert_eq!(found.map(|(_, workenv)| workenv), Some(workenv));
+    assert_eq!(found.map(|(_, workenv)| workenv), Some(again));
     assert!(place.root.join("CACHEDIR.TAG").is_file());
     assert_eq!(place.entries("staging")?, [""; 0]);
     let record = Record::parse(&fs::read(place.root.join(format!("ready/{id}")))?);
@@ -248,6 +248,7 @@ fn heal(place: &Place, built: &Built) -> Result<Workenv, StoreError> {
         &built.package,
         &built.bytes.as_slice(),
         &Counting::default(),
+        u64::MAX,
     )
 }
 
@@ -276,7 +277,7 @@ fn setup_runs_once_and_init_slots_go_away() -> TestResult {
     assert!(workenv.path.join("made-by-setup").exists());
     place
         .open()?
-        .ensure_again(&built.package, &source, &hooks)?;
+        .ensure_again(&built.package, &source, &hooks, u64::MAX)?;
     assert_eq!(hooks.setups.load(Ordering::Relaxed), 1);
 
     // Killed before setup was over: there is no mark, so all of it happens again.

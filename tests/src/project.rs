@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +43,23 @@ pub fn need(tool: &str, install: &str) {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(tool).exists()));
     assert!(found, "{tool} is needed for this test: {install}");
+}
+
+/// Writes a file that will be executed: by another process, since whatever another thread starts inherits what this one has
+/// open for writing, and the kernel executes no such file ("Text file busy").
+pub fn write_program(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut source = tempfile::NamedTempFile::new()?;
+    source.write_all(content)?;
+    copy_program(source.path(), path)
+}
+
+/// Copies a file that will be executed, likewise.
+pub fn copy_program(from: &Path, to: &Path) -> std::io::Result<()> {
+    let status = Command::new("cp").arg(from).arg(to).status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("cp failed")),
+    }
 }
 
 /// Output as text.
@@ -87,7 +105,10 @@ impl Project {
         let path = self.path().join(name);
         let parent = path.parent().unwrap_or(Path::new("/"));
         let done = fs::create_dir_all(parent)
-            .and_then(|()| fs::write(&path, content))
+            .and_then(|()| match mode & 0o111 {
+                0 => fs::write(&path, content),
+                _ => write_program(&path, content),
+            })
             .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)));
         done.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
-use psp_testkit::project::{Project, flavor, need, text};
+use psp_testkit::project::{Project, copy_program, flavor, need, text};
 
 /// A project whose application is this shell script.
 fn script(body: &str) -> Project {
@@ -179,7 +179,7 @@ fn case_063_homes_with_placeholders_and_quotes() {
         let directory = project.path().join("odd").join(name);
         fs::create_dir_all(&directory).unwrap();
         let copy = directory.join(name);
-        fs::copy(&package, &copy).unwrap();
+        copy_program(&package, &copy).unwrap();
         let home = directory.join("home {workenv} {version} {slot:0} 'x' \"y\" $HOME");
         fs::create_dir(&home).unwrap();
         let output = Command::new(&copy)

@@ -25,21 +25,29 @@ pub(crate) fn is_whole(root: BorrowedFd<'_>, listing: &Listing) -> bool {
 }
 
 /// Puts right what differs from the list: each such name is replaced with the one from `staged`, where the whole slot
-/// has been extracted anew. Good files stay, so that programs that use them see no change.
+/// has been extracted anew. Good files stay, so that programs that use them see no change. With `anew`, all files are
+/// replaced: their content may be anything.
 pub(crate) fn repair(
     root: BorrowedFd<'_>,
     staged: BorrowedFd<'_>,
     listing: &Listing,
+    anew: bool,
 ) -> Result<(), Errno> {
     let (mut live, mut spare) = (Live::new(root), Tree::reading(staged));
     for entry in listing.entries() {
-        if live.is_good(&entry) {
+        let is_good = live.is_good(&entry);
+        let is_suspect = anew && matches!(entry.kind, Kind::File(_));
+        if is_good && !is_suspect {
             continue;
         }
-        let (from, name) = spare.parent(&entry.path, false)?;
-        let (to, _) = live.tree.parent(&entry.path, true)?;
-        // A directory is moved with all that belongs below it.
-        replace(from, name, to, name)?;
+        let replaced = spare.parent(&entry.path, false).and_then(|(from, name)| {
+            let (to, _) = live.tree.parent(&entry.path, true)?;
+            replace(from, name, to, name)
+        });
+        // A directory is moved with all that belongs below it, which is good then.
+        if !is_good || replaced != Err(Errno::NOENT) {
+            replaced?;
+        }
     }
     Ok(())
 }

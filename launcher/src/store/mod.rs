@@ -60,6 +60,9 @@ pub struct Candidate {
 pub struct Workenv {
     /// What `{workenv}` names.
     pub path: PathBuf,
+    /// When its record was written, in seconds since 1970; [`u64::MAX`] where that says nothing about its files, as they
+    /// have just been made, or are the copy of an image.
+    pub made: u64,
 }
 
 /// What a person is told and what is run while a work environment is made. Called from several threads.
@@ -114,9 +117,9 @@ pub fn find_ready(
             dev,
             durable: false,
         };
-        let is_ready = store.is_ready(&name, boot) && store.is_closed(&stat);
-        let path = is_ready.then(|| store.env_path(&name))?;
-        Some((store, Workenv { path }))
+        let made = store.is_ready(&name, boot)?;
+        let path = store.is_closed(&stat).then(|| store.env_path(&name))?;
+        Some((store, Workenv { path, made }))
     })
 }
 
@@ -204,11 +207,13 @@ impl Store {
 
     /// The work environment of a package, when its record says that it was made in this boot.
     ///
-    /// The record is believed; when the program turns out to be missing, [`Store::ensure_again`] heals the environment.
+    /// The record is believed; when the program turns out to be missing or changed, [`Store::ensure_again`] heals the
+    /// environment.
     pub fn ready(&self, package: &VerifiedPackage, boot: &BootId) -> Option<Workenv> {
         let name = env_name(package, self.dev);
-        let path = self.is_ready(&name, boot).then(|| self.env_path(&name))?;
-        Some(Workenv { path })
+        let made = self.is_ready(&name, boot)?;
+        let path = self.env_path(&name);
+        Some(Workenv { path, made })
     }
 
     /// The work environment of a package, made now unless it is ready.
@@ -222,11 +227,11 @@ impl Store {
         source: &dyn ReadAt,
         hooks: &dyn Hooks,
     ) -> Result<Workenv, StoreError> {
-        publish::ensure(self, package, source, hooks, false)
+        publish::ensure(self, package, source, hooks, None)
     }
 
-    /// As [`Store::ensure`], but the record is not believed: files that are missing or altered are put right. For when
-    /// a program of a ready environment cannot be found.
+    /// As [`Store::ensure`], but a record that was written at `made` or before is not believed, and no file either: all are
+    /// replaced. For when a program of a ready environment cannot be found, or was changed after that.
     ///
     /// # Errors
     ///
@@ -236,8 +241,9 @@ impl Store {
         package: &VerifiedPackage,
         source: &dyn ReadAt,
         hooks: &dyn Hooks,
+        made: u64,
     ) -> Result<Workenv, StoreError> {
-        publish::ensure(self, package, source, hooks, true)
+        publish::ensure(self, package, source, hooks, Some(made))
     }
 
     /// Bytes of content that have to be extracted for a package. Files in it that are damaged do not count.
@@ -258,18 +264,15 @@ impl Store {
         missing
     }
 
-    fn is_ready(&self, name: &str, boot: &BootId) -> bool {
+    /// When the record was written, if it holds.
+    fn is_ready(&self, name: &str, boot: &BootId) -> Option<u64> {
         let path = join(&["ready/", name]);
-        let Ok(file) = at::open_file(self.root.as_fd(), path.as_bytes()) else {
-            return false;
-        };
+        let file = at::open_file(self.root.as_fd(), path.as_bytes()).ok()?;
         let mut head = [0; record::HEAD_SIZE];
         let read = rustix::io::read(&file, &mut head).unwrap_or(0);
-        let is_ready = record::is_of_boot(head.get(..read).unwrap_or_default(), boot);
-        if is_ready {
-            sweep::touch(&file, self.uid);
-        }
-        is_ready
+        let made = record::made(head.get(..read).unwrap_or_default(), boot)?;
+        sweep::touch(&file, self.uid);
+        Some(made)
     }
 
     /// Whether nobody else can have written into the store. Where others cannot even enter it, there is nothing to ask.

@@ -36,13 +36,13 @@ const MAX_TRIES: u32 = 3;
 /// Largest list that is read: more than [`psp_format::limits::MAX_ENTRIES`] entries of a usual length need.
 const MAX_LIST: usize = 256 << 20;
 
-/// See [`Store::ensure`] and, with `again`, [`Store::ensure_again`].
+/// See [`Store::ensure`] and, with the time of a record that is not believed, [`Store::ensure_again`].
 pub(crate) fn ensure(
     store: &Store,
     package: &VerifiedPackage,
     source: &dyn ReadAt,
     hooks: &dyn Hooks,
-    again: bool,
+    seen: Option<u64>,
 ) -> Result<Workenv, StoreError> {
     let slots = Arrangement::of(package, store.dev);
     let name = env_name(package, store.dev);
@@ -64,8 +64,10 @@ pub(crate) fn ensure(
         let gc = gc.map_err(|errno| store.failed("use", "locks/gc", errno))?;
         let lock = take_lock(store, &directories, &name, &waiting)?;
         clear_staging(&directories, &name);
-        if !again && store.is_ready(&name, &boot) {
-            return Ok(Workenv { path });
+        // One that is younger than what was seen: another start has put everything right in the meantime.
+        let ready = store.is_ready(&name, &boot);
+        if let Some(made) = ready.filter(|made| seen.is_none_or(|seen| *made > seen)) {
+            return Ok(Workenv { path, made });
         }
         let needed = store.missing(package);
         check_space(store, needed)?;
@@ -78,6 +80,7 @@ pub(crate) fn ensure(
             waiting: &waiting,
             name: &name,
             lock: &lock,
+            anew: seen.is_some(),
             meter: Meter::new(hooks, needed),
         };
         match publisher.all(&slots, &boot) {
@@ -88,7 +91,8 @@ pub(crate) fn ensure(
                 if is_new && !store.durable {
                     sweep::after(store, &directories, &name);
                 }
-                return Ok(Workenv { path });
+                let made = u64::MAX;
+                return Ok(Workenv { path, made });
             }
             // Behind whoever has the new lock.
             Err(error) if tries < MAX_TRIES && (lock.is_lost() || error.is_stale()) => {
@@ -202,6 +206,8 @@ struct Publisher<'a> {
     name: &'a str,
     /// Of the same name.
     lock: &'a Lock,
+    /// Whether files are replaced that look as they should.
+    anew: bool,
     meter: Meter<'a>,
 }
 
@@ -268,7 +274,7 @@ impl Publisher<'_> {
         // The list first: a slot without a list would be extracted again.
         self.write(&listing.to_file(), slots, list)?;
         let published = match at::open_directory(slots.as_fd(), key.as_bytes()) {
-            Ok(live) => repair(live.as_fd(), staged.as_fd(), &listing),
+            Ok(live) => repair(live.as_fd(), staged.as_fd(), &listing, self.anew),
             Err(_) => self.publish(key, slots),
         };
         published.map_err(|errno| self.store.failed("publish", key, errno))
@@ -284,8 +290,13 @@ impl Publisher<'_> {
     fn is_shared_whole(&self, key: &str, list: &str) -> bool {
         at::open_directory(self.directories.slots.as_fd(), key.as_bytes()).is_ok_and(|live| {
             read_list(&self.directories.slots, list)
-                .is_some_and(|listing| is_whole(live.as_fd(), &listing))
+                .is_some_and(|listing| self.is_good(live.as_fd(), &listing))
         })
+    }
+
+    /// Whether what is there can stay, as far as that can be known without unpacking.
+    fn is_good(&self, live: BorrowedFd<'_>, listing: &Listing) -> bool {
+        !self.anew && is_whole(live, listing)
     }
 
     fn extract(
@@ -419,14 +430,14 @@ impl Publisher<'_> {
                         .parent(slot.root(), false)
                         .is_ok_and(|(at, name)| at::look(at, name).is_ok())
             } else {
-                read_list(envs, &list).is_some_and(|listing| is_whole(live.as_fd(), &listing))
+                read_list(envs, &list).is_some_and(|listing| self.is_good(live.as_fd(), &listing))
             };
             if is_good {
                 continue;
             }
             let staged = self.stage(self.name)?;
             let listing = self.own(slot, &staged)?;
-            repair(live.as_fd(), staged.as_fd(), &listing)
+            repair(live.as_fd(), staged.as_fd(), &listing, self.anew)
                 .map_err(|errno| self.store.failed("repair", &slot.target, errno))?;
             let _ = remove_tree(self.directories.staging.as_fd(), self.name.as_bytes());
             if is_writable(slot) {
@@ -469,11 +480,10 @@ impl Publisher<'_> {
         };
         let ready = &self.directories.ready;
         let before = sweep::read_record(ready.as_fd(), self.name);
-        let time = before
-            .as_ref()
-            .map_or_else(sweep::now, |record| record.time);
+        let now = sweep::now();
+        let time = before.as_ref().map_or(now, |record| record.time);
         let keys: Vec<Digest> = slots.shared.iter().map(|(_, key)| *key).collect();
-        let content = record::write(self.package, boot, time, &keys);
+        let content = record::write(self.package, boot, now, time, &keys);
         // Not under its own name, which is that of a directory in the staging area.
         let stage = join(&[self.name, ".ready"]);
         self.directories

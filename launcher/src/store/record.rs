@@ -1,15 +1,17 @@
 //! The ready record: the file whose presence says that a work environment is complete.
 //!
-//! Lines of a key, a space and a value; the first two are what a warm start looks at. No value holds a line break: the
+//! Lines of a key, a space and a value; the first three are what a warm start looks at. No value holds a line break: the
 //! format restricts names and versions, and the rest is digits.
 
 use psp_format::VerifiedPackage;
 use psp_format::digest::Digest;
 
 const FIRST: &[u8] = b"flavor 1\nboot ";
+/// In front of the time when it was written.
+const MADE: &[u8] = b"\nmade ";
 /// The boot of a record that was written after everything had reached the disk: it outlives reboots.
 const ANY_BOOT: &[u8] = b"any";
-/// Bytes that hold the first two lines of any record.
+/// Bytes that hold the first three lines of any record.
 pub(crate) const HEAD_SIZE: usize = 128;
 
 /// Which boot of the machine this is. Extracted files are not flushed to disk one by one, which would take longer than to
@@ -55,14 +57,19 @@ impl BootId {
     }
 }
 
-/// Whether a record that begins with `head` was written in this boot.
-pub(crate) fn is_of_boot(head: &[u8], boot: &BootId) -> bool {
-    let line = head.strip_prefix(FIRST).unwrap_or_default();
-    let Some(end) = line.iter().position(|&c| c == b'\n') else {
-        return false;
-    };
-    let recorded = line.get(..end).unwrap_or_default();
-    recorded == ANY_BOOT || boot.len == 0 || recorded == boot.as_bytes()
+/// When a record that begins with `head` was written, in seconds since 1970, if it holds in this boot.
+pub(crate) fn made(head: &[u8], boot: &BootId) -> Option<u64> {
+    let line = head.strip_prefix(FIRST)?;
+    let end = line.iter().position(|&c| c == b'\n')?;
+    let (recorded, rest) = line.split_at_checked(end)?;
+    if recorded != ANY_BOOT && boot.len > 0 && recorded != boot.as_bytes() {
+        return None;
+    }
+    let digits = rest.strip_prefix(MADE).unwrap_or_default();
+    let digits = digits.iter().take_while(|c| c.is_ascii_digit());
+    Some(digits.fold(0, |made: u64, digit| {
+        made.wrapping_mul(10).wrapping_add(u64::from(digit & 15))
+    }))
 }
 
 /// What a record says.
@@ -122,15 +129,20 @@ pub(crate) fn signers(package: &VerifiedPackage) -> String {
     String::from_utf8(signers.join(&b' ')).unwrap_or_default()
 }
 
-/// The record of a package. Without a boot it is for all of them.
+/// The record of a package, written now. Without a boot it is for all of them. `time` is when it first became ready.
 pub(crate) fn write(
     package: &VerifiedPackage,
     boot: Option<&BootId>,
+    now: u64,
     time: u64,
     slots: &[Digest],
 ) -> Vec<u8> {
     let mut out = FIRST.to_vec();
     out.extend_from_slice(boot.map_or(ANY_BOOT, BootId::as_bytes));
+    out.extend_from_slice(MADE);
+    // The files of an image are as new as the copy of it.
+    let made = if boot.is_some() { now } else { u64::MAX };
+    out.extend_from_slice(made.to_string().as_bytes());
     let mut line = |key: &[u8], value: &[u8]| {
         out.push(b'\n');
         out.extend_from_slice(key);
@@ -167,7 +179,27 @@ mod tests {
             (b"flavor 1\nboot 0a-1\n", &none, true),
             (b"", &none, false),
         ] {
-            assert_eq!(is_of_boot(head, boot), expected, "{}", head.escape_ascii());
+            let found = made(head, boot).is_some();
+            assert_eq!(found, expected, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_time_of_writing_stands_behind_the_boot() {
+        let boot = BootId::from_text("0a-1");
+        for (head, expected) in [
+            (
+                &b"flavor 1\nboot 0a-1\nmade 1700000000\ntime 5\n"[..],
+                Some(1_700_000_000),
+            ),
+            (b"flavor 1\nboot 0a-1\ntime 5\n", Some(0)),
+            (
+                b"flavor 1\nboot any\nmade 18446744073709551615\n",
+                Some(u64::MAX),
+            ),
+            (b"flavor 1\nboot 0b-1\nmade 1700000000\n", None),
+        ] {
+            assert_eq!(made(head, &boot), expected, "{}", head.escape_ascii());
         }
     }
 

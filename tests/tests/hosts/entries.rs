@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::UNIX_EPOCH;
 
 use psp_testkit::host::{Host, listing, refusal};
-use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::project::{Project, copy_program, flavor, text};
 
 use super::{MANIFEST, said, script};
 
@@ -82,15 +83,44 @@ fn rewrite(path: &Path, content: &[u8]) {
     fs::set_permissions(path, stat.permissions()).unwrap();
 }
 
-/// The owner of a cache changes content in it and keeps sizes and times, of the program and of other files.
+/// The owner of a cache changes the program in it and keeps its size, mode and times.
 ///
-/// outcome: starts compare no content (documented); flavor cache verify names it (1), flavor cache remove makes it anew
+/// outcome: extracted again at once
+/// layer: store
+/// message: none
+#[test]
+fn case_053_the_program_changed_with_size_and_time_kept() {
+    let started = Started::new();
+    let path = started.slot.join("run");
+    let good = fs::read(&path).unwrap();
+    // The kernel notes the time of a change, which nobody can set, in seconds for our purpose.
+    let second = || {
+        std::time::SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
+    let made = second();
+    while second() == made {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let forged = text(&good).replace("genuine", "foreign");
+    assert_ne!(forged.as_bytes(), good);
+    rewrite(&path, forged.as_bytes());
+    assert_eq!(said(&started.start()), TOLD);
+    assert_eq!(fs::read(&path).unwrap(), good);
+    assert_eq!(started.verified().1, Some(0));
+}
+
+/// The owner of a cache changes content of other files and keeps sizes and times.
+///
+/// outcome: starts compare no content of other files (documented); flavor cache verify names it (1), flavor cache remove makes it anew
 /// layer: store
 /// message: has other content
 #[test]
 fn case_053_content_changed_with_size_and_time_kept() {
     let started = Started::new();
-    for name in ["run", "data/one"] {
+    for name in ["data/one", "data/two"] {
         let path = started.slot.join(name);
         let mut content = fs::read(&path).unwrap();
         let last = content.len() - 2;
@@ -414,7 +444,7 @@ fn case_061_upgrades_and_downgrades() {
         project.manifest(&manifest);
         let package = project.pack();
         let kept = project.path().join(version);
-        fs::copy(&package, &kept).unwrap();
+        copy_program(&package, &kept).unwrap();
         kept
     };
     let one = pack("1");
@@ -429,7 +459,7 @@ fn case_061_upgrades_and_downgrades() {
     let package = project.output();
     for version in [0, 1, 0, 1, 1, 0] {
         let new = project.path().join("new");
-        fs::copy([&one, &two][version], &new).unwrap();
+        copy_program([&one, &two][version], &new).unwrap();
         fs::rename(&new, &package).unwrap();
         assert_eq!(
             said(&project.start(&package).output().unwrap()),

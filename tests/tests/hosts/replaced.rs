@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use psp_testkit::project::{Project, need, text};
+use psp_testkit::project::{Project, copy_program, need, text};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{MANIFEST, script};
@@ -86,7 +86,7 @@ fn replaced_at(project: &Project, call: &str, nth: usize, other: &Path) -> Optio
     };
     if let Some(pid) = stopped {
         let new = project.path().join("new");
-        fs::copy(other, &new).unwrap();
+        copy_program(other, &new).unwrap();
         fs::rename(&new, &package).unwrap();
         let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         // One signal may come before the stop has taken hold, and is then lost; more of them mean nothing.
@@ -115,14 +115,14 @@ fn case_113_replaced_at_each_call() {
     need("strace", "apt-get install strace");
     let project = script("printf '%s %s' \"$FLAVOR_VERSION\" \"$(cat \"${0%/*}/data/one\")\"");
     let one = project.path().join("one.psp");
-    fs::copy(project.pack(), &one).unwrap();
+    copy_program(&project.pack(), &one).unwrap();
     project.manifest(&MANIFEST.replace("version = \"1\"", "version = \"2\""));
     project.file("app/data/one", 0o644, b"TWO");
     let two = project.path().join("two.psp");
-    fs::copy(project.pack(), &two).unwrap();
+    copy_program(&project.pack(), &two).unwrap();
     let reset = || {
         let new = project.path().join("new");
-        fs::copy(&one, &new).unwrap();
+        copy_program(&one, &new).unwrap();
         fs::rename(&new, project.output()).unwrap();
     };
     let ready = || fs::read_dir(project.cache().join("ready")).map_or(0, Iterator::count);

@@ -36,6 +36,8 @@ fn forge(host: &Host, who: u32, places: &[&str], modes: &str) {
     let exchange = format!(
         "for place in {places}; do
              for run in $place/slots/*/app/run; do rm -f $run; printf '#!/bin/sh\\necho forged\\n' >$run; chmod 755 $run; done
+             # The record is younger than that, or a start would notice.
+             for record in $place/ready/*; do sed 's/^made .*/made 99999999999/' $record >$place/new; cat $place/new >$record; rm $place/new; done
          done"
     );
     // Everything that a start needs of it is open to all, but for what it would be refused for.
