@@ -67,6 +67,18 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
+/// The manifest of most projects here: one slot with the program `app/run`.
+pub const MANIFEST: &str = r#"
+    [package]
+    name = "demo"
+    version = "1"
+    [[slot]]
+    id = "app"
+    source = "app"
+    [command]
+    exec = "{workenv}/app/run"
+"#;
+
 /// A directory with a manifest, a cache of its own and the package built from it.
 pub struct Project {
     directory: tempfile::TempDir,

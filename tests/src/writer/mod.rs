@@ -15,6 +15,7 @@ pub mod frames;
 pub mod index;
 pub mod json;
 pub mod member;
+pub mod sample;
 pub mod setting;
 pub mod slot;
 pub mod tar;

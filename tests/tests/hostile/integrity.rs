@@ -1,8 +1,7 @@
 //! Cases 1 to 8, 12, 13, 15, 16 and 18: bytes of each part of the file changed, and parts of the file exchanged.
 
 use psp_format::verify::verify_bytes;
-use psp_testkit::writer::frames::Frames;
-use psp_testkit::writer::tar::{Entry, stream};
+use psp_testkit::writer::sample::package;
 use psp_testkit::writer::{Parts, Plan, Slot};
 
 use super::common;
@@ -13,28 +12,6 @@ const LAUNCHER: &str = "the launcher does not match its signed checksum";
 const SIGNATURE: &str = "the signature does not match the metadata";
 const IMPLIED: &str = "is not what the signed metadata implies";
 const STORED: &str = "stored bytes do not match their signed checksum";
-
-/// A package of three slots with padding everywhere.
-pub(crate) fn package() -> Parts {
-    let tree = stream(&[
-        Entry::directory("app"),
-        Entry::file("app/run", b"#!/bin/sh\n"),
-        Entry::symlink("app/start", "run"),
-    ]);
-    let plan = |version: &'static str| {
-        Plan::new()
-            .set("/build", "tool_version", version.into())
-            .slot(Slot::file(0, "config", b"five!"))
-            .slot(Slot::tar_zst(1, "app", &Frames::of(&tree)))
-            .slot(Slot::zstd(2, "blob", &Frames::of(b"some bytes in a frame")))
-    };
-    // The length of the metadata decides whether there is padding behind it.
-    let parts = plan("1").parts();
-    match parts.gap_table.is_empty() {
-        true => plan("10").parts(),
-        false => parts,
-    }
-}
 
 /// Changes each byte that `pick` gives in a copy of the package, then repairs what `repair` says. Each must be refused at
 /// one of these layers.

@@ -3,8 +3,8 @@
 use psp_format::verify::verify_bytes;
 use psp_testkit::vector;
 
-use super::integrity::package;
 use super::readers::case;
+use psp_testkit::writer::sample::package;
 
 const SIGNATURE: &str = "the signature does not match the metadata";
 const SMALL: &str = "public key refused: of small order";

@@ -16,7 +16,7 @@ mod untouched;
 
 use std::process::Output;
 
-use psp_testkit::project::{Project, text};
+use psp_testkit::project::{MANIFEST, Project, text};
 use psp_testkit::writer::index;
 
 /// A project whose application is this shell script, with a directory of data beside it.
@@ -28,17 +28,6 @@ fn script(body: &str) -> Project {
     project.manifest(MANIFEST);
     project
 }
-
-const MANIFEST: &str = r#"
-    [package]
-    name = "demo"
-    version = "1"
-    [[slot]]
-    id = "app"
-    source = "app"
-    [command]
-    exec = "{workenv}/app/run"
-"#;
 
 /// The standard output of a program that ended well and had nothing to complain of.
 fn said(output: &Output) -> String {

@@ -13,7 +13,7 @@ mod users;
 use std::process::Output;
 
 use psp_testkit::host::Host;
-use psp_testkit::project::{Project, text};
+use psp_testkit::project::{MANIFEST, Project, text};
 
 /// A project whose application says which cache it runs from.
 fn teller() -> Project {
@@ -28,17 +28,6 @@ fn teller() -> Project {
     project.manifest(MANIFEST);
     project
 }
-
-const MANIFEST: &str = r#"
-    [package]
-    name = "demo"
-    version = "1"
-    [[slot]]
-    id = "app"
-    source = "app"
-    [command]
-    exec = "{workenv}/app/run"
-"#;
 
 /// Checks that the application ran, and gives the cache that it ran from.
 fn cache_of(output: &Output) -> String {

@@ -1,5 +1,6 @@
 //! `flavor policy check`: whether a package would start here, and why not. Nothing is run, unpacked or remembered.
 
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt as _;
 
 use psp_format::VerifiedPackage;
@@ -77,33 +78,29 @@ fn own_policy(package: &VerifiedPackage) -> Line {
         now: store::now,
         has_var: &|name| std::env::vars_os().any(|(other, _)| other.as_bytes() == name),
     };
-    let result = policy::check(package.metadata(), &facts);
-    let outcome = match (&package.metadata().policy, &result) {
-        (None, _) => "not asked",
-        (_, Ok(())) => "ok",
-        (_, Err(_)) => "denied",
-    };
-    Line {
-        check: "package's own policy",
-        outcome,
-        policy: None,
-        detail: result.err().map(|refusal| refusal.to_string()),
-    }
+    let metadata = package.metadata();
+    own(
+        metadata.policy.is_some(),
+        policy::check(metadata, &facts).err(),
+    )
 }
 
 /// The same of a base package.
 fn own_policy_of_base(package: &base::Package) -> Line {
-    let refusal = base::policy::own(package);
-    let outcome = match (&package.metadata().policy, &refusal) {
-        (None, _) => "not asked",
-        (_, Ok(())) => "ok",
-        (_, Err(_)) => "denied",
-    };
+    let asks = package.metadata().policy.is_some();
+    own(asks, base::policy::own(package).err())
+}
+
+fn own(asks: bool, refusal: Option<impl Display>) -> Line {
     Line {
         check: "package's own policy",
-        outcome,
+        outcome: match (asks, &refusal) {
+            (false, _) => "not asked",
+            (true, None) => "ok",
+            (true, Some(_)) => "denied",
+        },
         policy: None,
-        detail: refusal.err().map(|refusal| refusal.to_string()),
+        detail: refusal.map(|refusal| refusal.to_string()),
     }
 }
 
