@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::writer::TRAILER_SIZE;
+
 /// The `flavor` command, built once for this test run.
 pub fn flavor() -> Command {
     static FLAVOR: OnceLock<PathBuf> = OnceLock::new();
@@ -65,6 +67,23 @@ pub fn copy_program(from: &Path, to: &Path) -> std::io::Result<()> {
 /// Output as text.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// The launcher that `flavor` embeds, as it stands in a package.
+pub fn launcher() -> &'static [u8] {
+    static LAUNCHER: OnceLock<Vec<u8>> = OnceLock::new();
+    LAUNCHER.get_or_init(|| {
+        let project = Project::new();
+        project.file("app/run", 0o755, b"#!/bin/sh\n");
+        project.manifest(MANIFEST);
+        let mut package = fs::read(project.pack()).unwrap_or_else(|e| panic!("{e}"));
+        // SPEC.md, 2: 16 bytes into the index, which stands behind 4 bytes of magic.
+        let at = package.len() - TRAILER_SIZE + 4 + 16;
+        let size = package[at..].first_chunk().copied().map(u64::from_le_bytes);
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        package.truncate(size.expect("a size in the index"));
+        package
+    })
 }
 
 /// The manifest of most projects here: one slot with the program `app/run`.

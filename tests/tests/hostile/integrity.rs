@@ -1,12 +1,13 @@
 //! Cases 1 to 8, 12, 13, 15, 16 and 18: bytes of each part of the file changed, and parts of the file exchanged.
 
 use psp_format::verify::verify_bytes;
+use psp_testkit::project::launcher;
 use psp_testkit::writer::sample::package;
 use psp_testkit::writer::{Parts, Plan, Slot};
 
 use super::common;
 use super::place::{Place, assert_refused, assert_starts};
-use super::readers::{case, launched, stub};
+use super::readers::{case, launched};
 
 const LAUNCHER: &str = "the launcher does not match its signed checksum";
 const SIGNATURE: &str = "the signature does not match the metadata";
@@ -48,7 +49,7 @@ fn each_byte(
 fn case_001_a_byte_of_the_launcher() {
     case(1, &["launcher"], &[LAUNCHER]);
     let good = launched(|| Plan::new().slot(Slot::file(0, "data", b"content")).bytes());
-    let size = stub().len();
+    let size = launcher().len();
     for place in (0..size).step_by(size / 64) {
         let mut bytes = good.clone();
         bytes[place] ^= 0x10;

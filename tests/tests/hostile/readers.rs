@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use psp_format::verify::verify_bytes;
 use psp_testkit::catalog::{self, Launched};
 use psp_testkit::host::refusal_of;
-use psp_testkit::project::{Project, text};
+use psp_testkit::project::{launcher, text};
 use psp_testkit::reader;
 use psp_testkit::vector::{self, Vector};
 use psp_testkit::writer::setting::{self, Archives, Setting};
@@ -69,29 +69,11 @@ struct Tried {
     said: OnceLock<Result<Option<Said>, Vec<String>>>,
 }
 
-/// The launcher that `flavor` embeds, as it stands in a package.
-pub(crate) fn stub() -> &'static [u8] {
-    static STUB: OnceLock<Vec<u8>> = OnceLock::new();
-    STUB.get_or_init(|| {
-        let project = Project::new();
-        project.file("app", 0o755, b"#!/bin/sh\n");
-        project.manifest(
-            "[package]\nname = \"demo\"\nversion = \"1\"\n[[slot]]\nid = \"app\"\nsource = \"app\"\n\
-             [command]\nexec = \"{workenv}/app\"\n",
-        );
-        let mut package = fs::read(project.pack()).unwrap();
-        let size = package.len() - 8200 + 4 + 16;
-        let size = u64::from_le_bytes(package[size..size + 8].try_into().unwrap());
-        package.truncate(usize::try_from(size).unwrap());
-        package
-    })
-}
-
 /// Packages with the launcher that starts, whose command leaves `mark` beside the package.
 fn setting_of(archives: Archives) -> Setting {
     let script = "echo started; : > \"$0\"";
     Setting {
-        launcher: stub().to_vec(),
+        launcher: launcher().to_vec(),
         argv: ["/bin/sh", "-c", script, "{package_dir}/mark"]
             .map(String::from)
             .into(),
@@ -147,7 +129,7 @@ impl Tried {
             let mut trial = Trial {
                 launched: &self.launched,
                 archives,
-                file: self.launched.file(stub()),
+                file: self.launched.file(launcher()),
                 wrong: Vec::new(),
             };
             let said = trial.all();
@@ -345,7 +327,7 @@ impl Trial<'_> {
 /// A good package with the same signed text, if there is one: its entry is where a warm start looks.
 fn good_twin(launched: &Launched, file: &[u8]) -> Option<Vec<u8>> {
     let twin = launched.twin.as_ref().filter(|_| launched.starts)?;
-    let twin = [stub(), twin].concat();
+    let twin = [launcher(), twin].concat();
     let package = verify_bytes(&twin).ok()?;
     let member = package.layout().metadata.of(&twin)?;
     // SPEC.md, 3: header, and the five bytes before a block that is the only one; CRC-32 and length.
@@ -446,7 +428,7 @@ fn every_good_vector_is_executed() {
 #[test]
 fn good_twins_are_found() {
     let has_twin =
-        |tried: &&Tried| good_twin(&tried.launched, &tried.launched.file(stub())).is_some();
+        |tried: &&Tried| good_twin(&tried.launched, &tried.launched.file(launcher())).is_some();
     let twins = all(Archives::Tar).iter().filter(has_twin).count();
     assert!(twins > 150, "{twins}");
 }

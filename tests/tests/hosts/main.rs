@@ -17,7 +17,6 @@ mod untouched;
 use std::process::Output;
 
 use psp_testkit::project::{MANIFEST, Project, text};
-use psp_testkit::writer::index;
 
 /// A project whose application is this shell script, with a directory of data beside it.
 fn script(body: &str) -> Project {
@@ -34,15 +33,4 @@ fn said(output: &Output) -> String {
     let message = text(&output.stderr);
     assert!(output.status.success() && message.is_empty(), "{message}");
     text(&output.stdout).into_owned()
-}
-
-/// The launcher of a real package, for packages that only the writer that misbehaves can make.
-fn real_launcher() -> Vec<u8> {
-    let real = std::fs::read(script("exit 0").pack()).unwrap();
-    let trailer = real.len() - 4 - index::SIZE;
-    let mut fields = index::FIELDS.iter();
-    let (offset, ..) = fields.find(|(.., name)| *name == "launcher_size").unwrap();
-    let at = trailer + offset;
-    let size = u64::from_le_bytes(real[at..at + 8].try_into().unwrap());
-    real[..usize::try_from(size).unwrap()].to_vec()
 }

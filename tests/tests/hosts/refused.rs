@@ -3,11 +3,9 @@
 use std::fs;
 
 use psp_testkit::host::refusal;
-use psp_testkit::project::Project;
+use psp_testkit::project::{Project, launcher};
 use psp_testkit::writer::{Plan, Slot};
 use serde_json::json;
-
-use super::real_launcher;
 
 /// Starts the package that the plan makes, where every name of a program that could be searched is a decoy. Gives the
 /// message of the refusal; nothing has been made.
@@ -43,7 +41,7 @@ fn app() -> Slot {
 /// message: expected a path that begins with {workenv}/ or /
 #[test]
 fn case_109_bare_and_relative_names() {
-    let launcher = real_launcher();
+    let launcher = launcher();
     for name in [
         "sh",
         "./sh",
@@ -85,7 +83,7 @@ fn case_109_bare_and_relative_names() {
 /// message: not a slot path | names that begin with
 #[test]
 fn case_088_targets_that_lead_outside() {
-    let launcher = real_launcher();
+    let launcher = launcher();
     for target in [
         "../x",
         "/x",

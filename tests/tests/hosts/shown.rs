@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use psp_testkit::catalog;
-use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::project::{Project, flavor, launcher, text};
 use psp_testkit::writer::tar::{Entry, Tar};
 use psp_testkit::writer::{Plan, Slot};
 use serde_json::json;
 
-use super::{real_launcher, script};
+use super::script;
 
 /// Escape sequences of both kinds, ends of lines, a bell, text that runs backwards, and a byte order mark.
 const HOSTILE: &str =
@@ -57,7 +57,7 @@ fn hostile(project: &Project, cwd: &str) -> Vec<u8> {
         .entry(&app)
         .end();
     let mut plan = Plan::new().slot(Slot::tar(0, "app", &tree));
-    plan.launcher = real_launcher();
+    plan.launcher = launcher().to_vec();
     let (cwd, text) = (cwd.to_owned(), HOSTILE.to_owned());
     let plan = plan.json(move |root| {
         let command = json!({"argv": ["{workenv}/app/run", text], "cwd": cwd, "env": {"A": text}});

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use psp_testkit::keys::{OTHER, SIGNER, Secret, Signed};
-use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::project::{Project, flavor, launcher, text};
 use psp_testkit::writer::tar::{Entry, Tar};
 use psp_testkit::writer::{Plan, Slot};
 
@@ -232,7 +232,7 @@ fn case_089_directory_lists_and_setup_that_writes() {
         ),
     ] {
         let mut plan = Plan::new();
-        plan.launcher = super::real_launcher();
+        plan.launcher = launcher().to_vec();
         let bytes = plan.set(parent, key, value.clone()).bytes();
         let path = project.path().join("bad.psp");
         let _ = fs::remove_file(&path);
