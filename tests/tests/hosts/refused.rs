@@ -69,7 +69,7 @@ fn case_109_bare_and_relative_names() {
             ),
             ("setup", plan().set("", "setup", json!([{"argv": argv}]))),
         ] {
-            let message = refused(&launcher, plan, name);
+            let message = refused(launcher, plan, name);
             let fact = "expected a path that begins with {workenv}/ or /";
             assert!(message.contains(fact), "{what} {name:?}: {message}");
         }
@@ -101,7 +101,7 @@ fn case_088_targets_that_lead_outside() {
     ] {
         let mut slot = Slot::file(1, "bad", b"x");
         slot.target = target.to_owned();
-        let message = refused(&launcher, Plan::new().slot(app()).slot(slot), target);
+        let message = refused(launcher, Plan::new().slot(app()).slot(slot), target);
         let own = target.starts_with(".flavor");
         let fact = if own {
             "names that begin with"
@@ -113,7 +113,7 @@ fn case_088_targets_that_lead_outside() {
     }
     // Where something else is already.
     let message = refused(
-        &launcher,
+        launcher,
         Plan::new().slot(app()).slot(Slot {
             number: 1,
             id: "bad".to_owned(),
