@@ -1,7 +1,8 @@
 //! The passphrase of a key: from [`FLAVOR_KEY_PASSPHRASE`], or typed on the terminal, where it is not shown.
 //!
 //! The terminal itself is asked, not standard input, which may be a pipe. It is put back as it was before anything
-//! else happens, also when the person gives up with Ctrl-C, which ends this process as it does elsewhere.
+//! else happens, also when the person gives up with Ctrl-C, which ends this process as it does elsewhere: libraries for
+//! this leave the person with a terminal that shows nothing.
 
 use std::fs::File;
 use std::io::{self, Write as _};

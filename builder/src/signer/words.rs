@@ -1,4 +1,5 @@
-//! A command line as words, in the way of a shell and without one: quotes and backslashes, and nothing else.
+//! A command line as words, in the way of a shell and without one: quotes and backslashes, and nothing else. The libraries
+//! for this pass over everything behind a `#`, in silence, which may be the beginning of a PIN.
 
 use core::fmt;
 use std::ffi::OsString;
