@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use psp_launcher::store::Store;
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::{FlockOperation, OFlags, flock, syncfs};
 
 use crate::error::Error;
 
@@ -71,11 +71,14 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 /// Waits until no other start makes the same environment. The system releases the lock when this process ends.
 fn locked(path: &Path) -> io::Result<File> {
+    // A link or a pipe in its place is neither followed nor waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
         .open(path)?;
     flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
