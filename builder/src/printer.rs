@@ -29,6 +29,8 @@ pub const HEAD: Style = Style::new().bold();
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often progress is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
+/// How often a line says how far something is, where there is no terminal: in the log of a pipeline.
+const EVERY: Duration = Duration::from_secs(10);
 
 /// What a verb reports when it is done.
 pub trait Report {
@@ -161,17 +163,14 @@ impl Printer {
 
     /// Progress of something that may take long.
     pub fn meter(&self, label: &'static str, total: u64) -> Meter {
-        let shown = !self.quiet && !self.json && io::stderr().is_terminal();
-        Meter {
-            label,
-            total,
-            started: Instant::now(),
-            state: Mutex::new(State {
-                done: 0,
-                drawn: None,
-            }),
-            shown,
-        }
+        let view = if self.quiet || self.json {
+            View::Nothing
+        } else if io::stderr().is_terminal() {
+            View::Bar
+        } else {
+            View::Lines(EVERY)
+        };
+        Meter::new(label, total, view, Box::new(io::stderr()))
     }
 
     fn two_lines(&self, kind: &str, style: Style, fact: &str, help: Option<&str>) {
@@ -190,39 +189,84 @@ impl Printer {
     }
 }
 
-/// A line on a terminal that says how far something is. Shown after half a second; gone when dropped.
+/// Says how far something is: on a terminal one line, shown after half a second and gone when the meter is dropped; elsewhere
+/// a line every ten seconds.
 #[derive(Debug)]
 pub struct Meter {
     label: &'static str,
     total: u64,
     started: Instant,
     state: Mutex<State>,
-    shown: bool,
+    view: View,
 }
 
-#[derive(Debug)]
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Nothing,
+    /// One line that is drawn again and again.
+    Bar,
+    /// A line each time that this much has passed.
+    Lines(Duration),
+}
+
+impl View {
+    /// Whether it is time to say something, `since` the last time or else `elapsed` after the beginning.
+    fn is_due(self, elapsed: Duration, since: Option<Duration>) -> bool {
+        match (self, since) {
+            (View::Nothing, _) => false,
+            (View::Bar, None) => elapsed >= PATIENCE,
+            (View::Bar, Some(since)) => since >= REDRAW,
+            (View::Lines(every), since) => since.unwrap_or(elapsed) >= every,
+        }
+    }
+}
+
 struct State {
     done: u64,
     drawn: Option<Instant>,
+    out: Box<dyn io::Write + Send>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("done", &self.done).finish()
+    }
 }
 
 impl Meter {
+    fn new(label: &'static str, total: u64, view: View, out: Box<dyn io::Write + Send>) -> Meter {
+        Meter {
+            label,
+            total,
+            started: Instant::now(),
+            state: Mutex::new(State {
+                done: 0,
+                drawn: None,
+                out,
+            }),
+            view,
+        }
+    }
+
     /// `n` more bytes are done.
     pub fn advance(&self, n: u64) {
-        if !self.shown {
+        if self.view == View::Nothing {
             return;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done = state.done.saturating_add(n);
         let now = Instant::now();
-        let due = match state.drawn {
-            Some(drawn) => now.duration_since(drawn) >= REDRAW,
-            None => now.duration_since(self.started) >= PATIENCE,
-        };
-        if due {
+        let elapsed = now.duration_since(self.started);
+        let since = state.drawn.map(|drawn| now.duration_since(drawn));
+        if self.view.is_due(elapsed, since) {
             state.drawn = Some(now);
-            let line = progress_line(self.label, state.done, self.total);
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{line}");
+            let line = progress_line(self.label, state.done, self.total, elapsed);
+            // Whoever cannot be told does without.
+            let _ = match self.view {
+                View::Bar => write!(state.out, "\r\x1b[K{line}"),
+                _ => writeln!(state.out, "{line}"),
+            };
         }
     }
 }
@@ -230,19 +274,44 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.drawn.is_some() {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        if self.view == View::Bar && state.drawn.is_some() {
+            let _ = write!(state.out, "\r\x1b[K");
         }
     }
 }
 
-fn progress_line(label: &str, done: u64, total: u64) -> String {
-    match done.saturating_mul(100).checked_div(total) {
-        Some(percent) => {
-            let (done, total) = (size(done.min(total)), size(total));
-            format!("{label} {:>3}% ({done} of {total})", percent.min(100))
-        }
-        None => format!("{label} ({})", size(done)),
+/// How far something is, how fast it goes and, where the whole is known, how long it will still take at that rate.
+fn progress_line(label: &str, done: u64, total: u64, elapsed: Duration) -> String {
+    let rate = per_second(done, elapsed);
+    let speed = match rate {
+        0 => String::new(),
+        rate => format!(", {}/s", size(rate)),
+    };
+    let Some(percent) = done.saturating_mul(100).checked_div(total) else {
+        return format!("{label} ({}{speed})", size(done));
+    };
+    let left = match total.saturating_sub(done).checked_div(rate) {
+        Some(seconds) if done < total => format!(", {} left", span(seconds)),
+        _ => String::new(),
+    };
+    let (done, total) = (size(done.min(total)), size(total));
+    let percent = percent.min(100);
+    format!("{label} {percent:>3}% ({done} of {total}{speed}{left})")
+}
+
+fn per_second(done: u64, elapsed: Duration) -> u64 {
+    let rate = u128::from(done)
+        .saturating_mul(1000)
+        .checked_div(elapsed.as_millis());
+    u64::try_from(rate.unwrap_or_default()).unwrap_or(u64::MAX)
+}
+
+/// Seconds for a person.
+fn span(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 
@@ -345,14 +414,57 @@ mod tests {
 
     #[test]
     fn progress() {
+        let line = |label, done, total, seconds| {
+            progress_line(label, done, total, Duration::from_secs(seconds))
+        };
         assert_eq!(
-            progress_line("checking", 512, 1024),
+            line("checking", 512, 1024, 0),
             "checking  50% (512 bytes of 1.0 KiB)"
         );
         assert_eq!(
-            progress_line("checking", 4, 2),
+            line("checking", 2048, 8192, 2),
+            "checking  25% (2.0 KiB of 8.0 KiB, 1.0 KiB/s, 6 s left)"
+        );
+        assert_eq!(
+            line("checking", 4, 2, 0),
             "checking 100% (2 bytes of 2 bytes)"
         );
-        assert_eq!(progress_line("packing", 2048, 0), "packing (2.0 KiB)");
+        assert_eq!(line("packing", 2048, 0, 2), "packing (2.0 KiB, 1.0 KiB/s)");
+        let spans = [59, 61, 3661].map(span);
+        assert_eq!(spans, ["59 s", "1 min 1 s", "1 h 1 min"]);
+    }
+
+    #[test]
+    fn progress_is_due() {
+        let (short, long) = (Duration::from_millis(99), Duration::from_secs(10));
+        assert!(!View::Nothing.is_due(long, Some(long)));
+        assert!(!View::Bar.is_due(short, None) && View::Bar.is_due(long, None));
+        assert!(!View::Bar.is_due(long, Some(short)) && View::Bar.is_due(long, Some(long)));
+        let lines = View::Lines(long);
+        assert!(!lines.is_due(short, None) && lines.is_due(long, None));
+        assert!(!lines.is_due(long * 9, Some(short)) && lines.is_due(long * 9, Some(long)));
+    }
+
+    /// What a meter writes that is advanced twice.
+    fn written(view: View) -> String {
+        let (mut read, write) = io::pipe().unwrap_or_else(|error| panic!("{error}"));
+        let meter = Meter::new("packing", 4, view, Box::new(write));
+        meter.advance(1);
+        meter.advance(1);
+        drop(meter);
+        let mut text = String::new();
+        assert!(io::Read::read_to_string(&mut read, &mut text).is_ok());
+        text
+    }
+
+    #[test]
+    fn a_log_gets_whole_lines_and_no_terminal_codes() {
+        let text = written(View::Lines(Duration::ZERO));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(matches!(lines[..], [first, second]
+            if first.starts_with("packing  25%") && second.starts_with("packing  50%")));
+        assert!(text.ends_with('\n') && !text.contains(['\r', '\u{1b}']));
+        assert_eq!(written(View::Lines(EVERY)), "");
+        assert_eq!(written(View::Nothing), "");
     }
 }
