@@ -13,6 +13,7 @@ use crate::cli::Cli;
 use crate::commands::{self, Answer, CacheError, Done};
 use crate::error::Error;
 use crate::inputs::InputError;
+use crate::interrupt;
 use crate::keyring::KeyError;
 use crate::manifest::{ManifestError, Problem};
 use crate::pack::PackError;
@@ -89,6 +90,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(cli) => run(cli),
         Err(error) => not_parsed(&error, &args),
     };
+    interrupt::settle();
     ExitCode::from(code.number())
 }
 
@@ -103,6 +105,8 @@ fn run(cli: Cli) -> Code {
             printed(printer.report(report.as_ref()), code, &printer)
         }
         Err(error) => {
+            // An error that a signal is the reason of is none to tell.
+            interrupt::settle();
             let code = of(&error);
             printer.error(&error, code.number());
             code

@@ -20,6 +20,7 @@ pub mod error;
 pub mod examine;
 pub mod exit;
 pub mod inputs;
+pub mod interrupt;
 pub mod keyring;
 pub mod manifest;
 pub mod pack;

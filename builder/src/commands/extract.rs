@@ -16,6 +16,7 @@ use crate::cli::{ExtractAllArgs, ExtractArgs, Into};
 use crate::contents;
 use crate::error::Error;
 use crate::examine::{self, Refusal};
+use crate::interrupt::{self, Kept};
 use crate::package_file::{PackageFile, json_path, plain, shown};
 use crate::printer::{Printer, Report, count, escape};
 
@@ -163,6 +164,8 @@ fn check_free(into: &Into) -> Result<(), Error> {
 struct Staging {
     holder: TempDir,
     tree: PathBuf,
+    /// Stands after the directory, so that it is dropped after it.
+    _kept: Kept,
 }
 
 impl Staging {
@@ -170,14 +173,17 @@ impl Staging {
         let failed = |source| write_error(out, source);
         let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
         let mut builder = tempfile::Builder::new();
-        let holder = builder
-            .prefix(".flavor-extract-")
-            .tempdir_in(parent.unwrap_or(Path::new(".")))
-            .map_err(failed)?;
+        let builder = builder.prefix(".flavor-extract-");
+        let make = || builder.tempdir_in(parent.unwrap_or(Path::new(".")));
+        let (kept, holder) = interrupt::keep(make).map_err(failed)?;
         // Made by an ordinary mkdir, so that the umask decides who may read it; its holder is private.
         let tree = holder.path().join("tree");
         fs::create_dir(&tree).map_err(failed)?;
-        Ok(Staging { holder, tree })
+        Ok(Staging {
+            holder,
+            tree,
+            _kept: kept,
+        })
     }
 
     /// Gives the tree its name. A directory that it replaces is moved out of the way first, and back when that fails.
@@ -186,16 +192,19 @@ impl Staging {
         check_free(into)?;
         let old = self.holder.path().join("old");
         let replaced = into.force && into.out.symlink_metadata().is_ok();
-        if replaced {
-            fs::rename(&into.out, &old).map_err(failed)?;
-        }
-        // Over an empty directory, a rename is allowed.
-        if let Err(source) = fs::rename(&self.tree, &into.out) {
+        let rename = || {
             if replaced {
-                let _ = fs::rename(&old, &into.out);
+                fs::rename(&into.out, &old)?;
             }
-            return Err(failed(source));
-        }
+            // Over an empty directory, a rename is allowed.
+            fs::rename(&self.tree, &into.out).inspect_err(|_| {
+                if replaced {
+                    let _ = fs::rename(&old, &into.out);
+                }
+            })
+        };
+        // A signal between the two would have the replaced directory removed with the staging.
+        interrupt::undisturbed(rename).map_err(failed)?;
         if replaced {
             fs::remove_dir_all(&old).map_err(failed)?;
         }

@@ -16,6 +16,7 @@ use super::{Done, pack as command};
 use crate::cli::RebuildArgs;
 use crate::compare::{Difference, Signatures, Subject, compare};
 use crate::error::Error;
+use crate::interrupt;
 use crate::manifest::{self, Project};
 use crate::pack::{self, Options};
 use crate::package_file::{json_path, plain, shown};
@@ -45,7 +46,7 @@ pub(super) fn rebuild(args: &RebuildArgs, printer: &Printer) -> Result<Done, Err
         manifest::load(&manifest)?,
         &original.metadata().launcher.target,
     )?;
-    let directory = tempfile::tempdir().map_err(|source| Error::Write {
+    let (_kept, directory) = interrupt::keep(tempfile::tempdir).map_err(|source| Error::Write {
         path: std::env::temp_dir(),
         source: plain(source),
     })?;

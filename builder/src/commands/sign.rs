@@ -20,6 +20,7 @@ use tempfile::NamedTempFile;
 use crate::cli::SignArgs;
 use crate::error::Error;
 use crate::examine::{self, Refusal};
+use crate::interrupt::{self, Kept};
 use crate::package_file::{PackageFile, json_path, plain, shown};
 use crate::printer::{Printer, Report};
 use crate::signer::Signer;
@@ -110,7 +111,7 @@ fn write(
 ) -> Result<Signed, Error> {
     let output = args.output.as_deref().unwrap_or(&args.package);
     let failed = |source| not_written(output, source);
-    let copy = copy_beside(original, output).map_err(failed)?;
+    let (_kept, copy) = copy_beside(original, output).map_err(failed)?;
     let file = copy.as_file();
     let written = file.write_all_at(&trailer.bytes, trailer.start);
     written.and_then(|()| file.sync_all()).map_err(failed)?;
@@ -141,17 +142,18 @@ fn not_written(output: &Path, source: io::Error) -> Error {
 }
 
 /// A copy with the mode of the original, in the directory where it will be renamed.
-fn copy_beside(original: &PackageFile, output: &Path) -> io::Result<NamedTempFile> {
+fn copy_beside(original: &PackageFile, output: &Path) -> io::Result<(Kept, NamedTempFile)> {
     let parent = output
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let mut copy = NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))?;
+    let directory = parent.unwrap_or(Path::new("."));
+    let (kept, mut copy) = interrupt::keep(|| NamedTempFile::new_in(directory))?;
     let mut from = original.file();
     from.rewind()?;
     io::copy(&mut from, copy.as_file_mut())?;
     let mode: fs::Permissions = original.file().metadata()?.permissions();
     copy.as_file().set_permissions(mode)?;
-    Ok(copy)
+    Ok((kept, copy))
 }
 
 /// Refuses what is signed already, and what is no package.

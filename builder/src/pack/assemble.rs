@@ -9,6 +9,7 @@ use psp_format::layout::TRAILER_SIZE;
 
 use super::PackError;
 use super::compress::Stored;
+use crate::interrupt;
 
 /// Writes launcher, head, slots and this trailer to `output`. Until the last moment `output` is what it was.
 pub(super) fn write(
@@ -20,11 +21,13 @@ pub(super) fn write(
 ) -> Result<(), PackError> {
     let failed = PackError::write(output);
     let directory = super::directory_of(output);
-    let mut file = tempfile::Builder::new()
-        .prefix(".flavor-")
-        .permissions(executable())
-        .tempfile_in(directory)
-        .map_err(&failed)?;
+    let make = || {
+        tempfile::Builder::new()
+            .prefix(".flavor-")
+            .permissions(executable())
+            .tempfile_in(directory)
+    };
+    let (_kept, mut file) = interrupt::keep(make).map_err(&failed)?;
     write_parts(file.as_file_mut(), launcher, head, slots, trailer).map_err(&failed)?;
     // The creation mode went through the umask; a package is executable for everybody.
     file.as_file()

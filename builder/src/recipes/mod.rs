@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 pub use error::RecipeError;
 
+use crate::interrupt::{self, Kept};
 use crate::manifest::Project;
 
 /// A project without recipes.
@@ -29,6 +30,8 @@ pub struct Expanded {
     pub staged: Vec<Staged>,
     /// Where they made it; removed with this value.
     directory: Option<TempDir>,
+    /// Stands after the directory, so that it is dropped after it.
+    _kept: Option<Kept>,
 }
 
 /// A directory that a recipe made for a slot.
@@ -48,18 +51,17 @@ pub struct Staged {
 ///
 /// When a recipe cannot be followed. What it made until then is removed.
 pub fn expand(mut project: Project, target: &str) -> Result<Expanded, RecipeError> {
-    let (mut staged, mut directory) = (Vec::new(), None);
+    let (mut staged, mut directory, mut remembered) = (Vec::new(), None, None);
     if let Some(native) = project
         .native
         .as_ref()
         .filter(|native| native::is_staged(native))
     {
-        let made = tempfile::Builder::new()
-            .prefix("flavor-recipe-")
-            .tempdir()
+        let make = || tempfile::Builder::new().prefix("flavor-recipe-").tempdir();
+        let (kept, made) = interrupt::keep(make)
             .map_err(|error| RecipeError::write(&std::env::temp_dir(), error))?;
         staged.push(native::stage(native, target, &made.path().join("native"))?);
-        directory = Some(made);
+        (directory, remembered) = (Some(made), Some(kept));
     }
     for made in &staged {
         let mut slots = project.slots.iter_mut();
@@ -71,6 +73,7 @@ pub fn expand(mut project: Project, target: &str) -> Result<Expanded, RecipeErro
         project,
         staged,
         directory,
+        _kept: remembered,
     })
 }
 
