@@ -17,6 +17,9 @@ use crate::manifest::Project;
 /// The largest file that every file system holds: FAT32 counts the bytes in 32 bits.
 const MAX_PORTABLE: u64 = u32::MAX as u64;
 
+/// Files of fewer bytes are no executables, and are not opened to see that: a 64-bit ELF header has as many.
+const MIN_EXECUTABLE: u64 = 64;
+
 /// Something about the package that some hosts will not like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -156,6 +159,7 @@ fn collect(slots: &[PlannedSlot]) -> Result<(Inside, Vec<Subject>, Vec<&str>), P
         for entry in &tree.entries {
             let path = slot.below(&entry.path);
             let node = match &entry.kind {
+                Kind::File { size, .. } if *size < MIN_EXECUTABLE => Node::File(None),
                 Kind::File { content, .. } => {
                     file(&mut inside, path, content)?;
                     continue;
