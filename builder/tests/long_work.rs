@@ -1,4 +1,4 @@
-//! What a `flavor pack` leaves behind that is ended by a signal: nothing, and the signal is what it ended by.
+//! Long work: where its time went, and what a `flavor pack` leaves behind that is ended by a signal: nothing.
 //!
 //! The signing program says in one FIFO that it was started, and waits at another: when it is waited for, the directories
 //! of recipes are there. Nothing depends on time.
@@ -122,5 +122,32 @@ fn a_signal_leaves_nothing_behind_and_is_what_the_command_ended_by() -> Result {
 fn a_signal_that_is_ignored_stays_ignored() -> Result {
     let status = ended_by(Signal::HUP, &["nohup"])?;
     assert_eq!(status.code(), Some(3), "the program gave no signature");
+    Ok(())
+}
+
+#[test]
+fn pack_tells_where_the_time_went() -> Result {
+    let place = tempfile::tempdir()?;
+    let manifest = MANIFEST.replace(", \"two\"", "");
+    fs::write(place.path().join("flavor.toml"), manifest)?;
+    fs::copy("/bin/sh", place.path().join("one"))?;
+    let arguments = [
+        "pack",
+        "--verbose",
+        "--json",
+        "--unsigned",
+        "--no-cache",
+        "--launcher-bin",
+        "/bin/sh",
+    ];
+    let done = flavor(&arguments, place.path()).output()?;
+    let said = String::from_utf8(done.stderr)?;
+    assert!(done.status.success(), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout)?;
+    for name in ["recipes", "plan", "store", "sign", "write"] {
+        assert!(report["phases"][name].is_f64(), "{report}");
+        let line = said.lines().find(|line| line.starts_with(name));
+        assert!(line.is_some_and(|line| line.ends_with(" s")), "{said}");
+    }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `flavor pack`: from a manifest to a package.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use psp_format::digest::Digest;
 use psp_format::range::{Range, widen};
@@ -47,6 +48,9 @@ pub(super) struct Built {
     /// Those that were looked for there and made anew.
     cache_misses: u64,
     seconds: f64,
+    /// Where the time went: `recipes`, `plan` (listing inputs and looking at executables), `store` (reading, compressing and
+    /// hashing, which overlap), `sign`, `write`.
+    phases: BTreeMap<&'static str, f64>,
     original_size: u64,
 }
 
@@ -60,8 +64,10 @@ struct BuiltSlot {
 }
 
 pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
+    let started = Instant::now();
     // It holds what the recipes made until the package is written.
     let expanded = expanded(args, printer)?;
+    let recipes = started.elapsed();
     let project = &expanded.project;
     let signer = signer(args, project, printer)?;
     let target = target(args);
@@ -86,7 +92,11 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
     let follow = Follow::new(printer);
     let outcome = pack::pack(project, &options, signer.as_ref(), &follow);
     drop(follow);
-    let outcome = outcome?;
+    let mut outcome = outcome?;
+    outcome.phases.insert(0, ("recipes", recipes));
+    for (name, spent) in &outcome.phases {
+        printer.detail(&format!("{name:<8} {:>8.3} s", spent.as_secs_f64()));
+    }
     let (hits, misses) = outcome.cached;
     if hits + misses > 0 {
         let all = hits + misses;
@@ -247,6 +257,11 @@ impl Built {
             cache_hits: outcome.cached.0,
             cache_misses: outcome.cached.1,
             seconds: round(outcome.elapsed),
+            phases: outcome
+                .phases
+                .iter()
+                .map(|(name, spent)| (*name, round(*spent)))
+                .collect(),
         }
     }
 }

@@ -97,6 +97,8 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// Time spent.
     pub elapsed: Duration,
+    /// Where it went, in order.
+    pub phases: Vec<(&'static str, Duration)>,
 }
 
 /// Builds the package of `project`; without `signer` an unsigned one.
@@ -111,7 +113,9 @@ pub fn pack(
     progress: &dyn Progress,
 ) -> Result<Outcome, PackError> {
     let started = Instant::now();
+    let mut laps = Laps::from(started);
     let plan = plan::plan(project, options)?;
+    laps.end("plan");
     let directory = directory_of(&options.output);
     std::fs::create_dir_all(directory).map_err(PackError::write(directory))?;
     progress.begin(plan.slots.iter().map(PlannedSlot::content_size).sum());
@@ -140,12 +144,14 @@ pub fn pack(
         stored.push(bytes);
     }
     cache.finish();
+    laps.end("store");
     let (metadata, head) = encode::place(metadata).map_err(PackError::Format)?;
     // Before anything is written: what a program answers may be no signature.
     let trailer = match signer {
         Some(signer) => head.trailer(Some((&signer.public_key(), &signer.sign(&head.text)?))),
         None => head.trailer(None),
     };
+    laps.end("sign");
     assemble::write(
         &options.output,
         &options.launcher.bytes,
@@ -153,6 +159,7 @@ pub fn pack(
         &mut stored,
         &trailer,
     )?;
+    laps.end("write");
     Ok(Outcome {
         file: options.output.clone(),
         size: head.layout.package_size(),
@@ -163,7 +170,27 @@ pub fn pack(
         cached: cache.counts(),
         notes: plan.notes,
         elapsed: started.elapsed(),
+        phases: laps.phases,
     })
+}
+
+/// Time by phase. Reading, compressing and hashing overlap, and are one: `store`.
+struct Laps {
+    since: Instant,
+    phases: Vec<(&'static str, Duration)>,
+}
+
+impl Laps {
+    fn from(since: Instant) -> Laps {
+        let phases = Vec::new();
+        Laps { since, phases }
+    }
+
+    fn end(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.phases.push((name, now.duration_since(self.since)));
+        self.since = now;
+    }
 }
 
 /// A slot's signed record. Its offset follows when all sizes are known.
