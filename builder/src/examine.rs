@@ -34,6 +34,9 @@ pub enum Refusal {
     /// A package of the base format, where only a strict one is of use.
     #[error("not a strict package: made by another builder")]
     OtherBuilder,
+    /// A package of the base format, which only its builder signs.
+    #[error("a package of flavorpack's, which is signed when it is built and not afterwards")]
+    SignedByItsBuilder,
     /// A package of the base format that is not good.
     #[error("{0}")]
     Base(#[from] base::fault::Fault),
@@ -52,7 +55,7 @@ impl Refusal {
     pub fn layer(&self) -> Layer {
         match self {
             Refusal::Format(error) => error.layer(),
-            Refusal::OtherBuilder => Layer::Container,
+            Refusal::OtherBuilder | Refusal::SignedByItsBuilder => Layer::Container,
             Refusal::Base(fault) => fault.layer(),
             Refusal::Undecodable { .. } => Layer::Contents,
         }
@@ -65,6 +68,11 @@ impl Refusal {
             Refusal::OtherBuilder => {
                 return Some(
                     "pack the application with `flavor pack`, or use the tool that made this package",
+                );
+            }
+            Refusal::SignedByItsBuilder => {
+                return Some(
+                    "build it again with `flavor pack --manifest FILE.json --private-key KEY`, or with flavorpack and the other key",
                 );
             }
             Refusal::Base(fault) => return Some(fault.help()),

@@ -40,6 +40,10 @@ pub(super) struct Signed {
 pub(super) fn sign(args: &SignArgs, printer: &Printer) -> Result<Signed, Error> {
     let signer = Signer::named(&args.private_key, args.public_key.as_deref(), None, printer)?;
     let original = PackageFile::open(&args.package)?;
+    // Its one signature is made when it is built: neither --add nor --unsigned is any help.
+    if let Err(Refusal::OtherBuilder) = examine::open(&original)? {
+        return Err(refused(&args.package, Refusal::SignedByItsBuilder));
+    }
     let trailer = if args.add {
         one_more(&original, args, &signer, printer)?
     } else {
