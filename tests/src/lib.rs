@@ -9,6 +9,7 @@
 //! | [`project`] | real packages, built and started by the real programs |
 //! | [`reader`] | the second reader, asked about files |
 //! | [`host`] | hosts with mounts and users of their own, for starting packages in |
+//! | [`root`] | a root directory for one package |
 //! | [`catalog`] | every vector: one function call, one failure |
 //! | [`cases`] | the list of hostile cases, read from the tests that try them |
 //!
@@ -24,6 +25,7 @@ pub mod host;
 pub mod keys;
 pub mod project;
 pub mod reader;
+pub mod root;
 pub mod taming;
 pub mod vector;
 pub mod writer;
