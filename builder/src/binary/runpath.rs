@@ -57,7 +57,9 @@ pub fn set(file: &[u8], path: &str) -> Result<Vec<u8>, RunPathError> {
 }
 
 fn dynamic(file: &[u8]) -> Result<Elf, RunPathError> {
-    let is_dynamic = |elf: &Elf| !elf.needed.is_empty() || elf.soname.is_some();
+    // Modules of an interpreter may need nothing by name, and yet have a run path.
+    let has_path = |elf: &Elf| elf.runpath.is_some() || !elf.rpath.is_empty();
+    let is_dynamic = |elf: &Elf| !elf.needed.is_empty() || elf.soname.is_some() || has_path(elf);
     match read(file) {
         Ok(Some(Binary::Elf(elf))) if elf.bits == 64 && is_dynamic(&elf) => Ok(elf),
         _ => Err(RunPathError::NotDynamic),
