@@ -191,6 +191,9 @@ pub struct PackArgs {
     /// Compresses everything anew, and keeps nothing for the next build. The package is the same
     #[arg(long)]
     pub no_cache: bool,
+    /// Does not look whether the commands of [python] can be imported before the package is written
+    #[arg(long)]
+    pub no_check: bool,
     /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
     #[arg(long)]
     pub sums: bool,

@@ -120,7 +120,7 @@ pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, E
     printer.detail(&format!("manifest: {}", shown(&manifest)));
     let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
     let project = manifest::load_with(&manifest, workenv_base)?;
-    Ok(recipes::expand(project, target(args))?)
+    Ok(recipes::expand(project, target(args), !args.no_check)?)
 }
 
 fn target(args: &PackArgs) -> &str {

@@ -45,6 +45,7 @@ pub(super) fn rebuild(args: &RebuildArgs, printer: &Printer) -> Result<Done, Err
     let expanded = recipes::expand(
         manifest::load(&manifest)?,
         &original.metadata().launcher.target,
+        false,
     )?;
     let (_kept, directory) = interrupt::keep(tempfile::tempdir).map_err(|source| Error::Write {
         path: std::env::temp_dir(),

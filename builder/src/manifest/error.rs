@@ -8,7 +8,6 @@ use psp_format::path::PathFault;
 use thiserror::Error;
 
 use super::flavorpack::Fault;
-use super::flavorpack::python::PythonProject;
 use crate::inputs::InputError;
 
 /// Why there is no [`Project`](super::Project). `Display` is one line of fact.
@@ -75,17 +74,7 @@ pub enum Problem {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// `[tool.flavor]` of flavorpack, which needs a recipe.
-    #[error(
-        "`[tool.flavor]` is flavorpack's: {} {} starts {}, and its package needs a recipe for Python, which this version \
-         does not have",
-        .project.name, .project.version, .project.entry_point
-    )]
-    NeedsPython {
-        /// What was read.
-        project: Box<PythonProject>,
-    },
-    /// `[python]`, `[node]` or `[native]`.
+    /// `[node]`.
     #[error("the recipe {section} is not supported in this version")]
     Recipe {
         /// With brackets.
@@ -265,7 +254,6 @@ impl Problem {
             Self::JsonSyntax { .. } => "see https://json.org; there are no comments in JSON".into(),
             Self::DuplicateKey { .. } => "keep one of them".into(),
             Self::Foreign { fault, .. } => fault.help().into(),
-            Self::NeedsPython { project } => needs_python(project),
             Self::Recipe { .. } => {
                 "install into a directory and name that in a `[[slot]]`, with a `[command]` that \
                  starts it"
@@ -307,16 +295,4 @@ impl Problem {
             }
         }
     }
-}
-
-/// What a recipe would do, step by step, for a project of flavorpack.
-fn needs_python(project: &PythonProject) -> String {
-    let mut sources = vec![".".to_owned()];
-    sources.extend(project.dependencies.iter().cloned());
-    let module = project.entry_point.split(':').next().unwrap_or_default();
-    format!(
-        "install it (`pip install --target build/app {}`), copy an interpreter, and describe both in `flavor.toml`: a \
-         `[[slot]]` for each, and `[command]` with the interpreter and `args = [\"-m\", \"{module}\"]`",
-        sources.join(" ")
-    )
 }

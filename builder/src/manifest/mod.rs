@@ -12,6 +12,7 @@ mod error;
 pub mod flavorpack;
 mod json;
 mod project;
+mod python;
 mod reader;
 mod sections;
 
@@ -21,8 +22,9 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ManifestError, Problem};
 pub use project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Made, MadeKind, Native,
-    PLATFORMS, Package, Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
+    Command, Compression, Desktop, Entry, EntryPoint, EnvRules, KeySource, Lifecycle, Made,
+    MadeKind, Native, PLATFORMS, Package, Policy, Project, Purpose, Python, Reading, Requirement,
+    Runtime, Sign, Slot, SlotModes, SlotTimes,
 };
 
 use flavorpack::Bases;
@@ -91,7 +93,8 @@ pub fn load_with(file: &Path, workenv_base: &Path) -> Result<Project, ManifestEr
     parse(file, &read(file)?)
 }
 
-/// Reads the text of the manifest `file`, as [`load`] does. No file is looked at.
+/// Reads the text of the manifest `file`, as [`load`] does. No file is looked at but the `pyproject.toml` of a project that
+/// `[python]` packs.
 ///
 /// # Errors
 ///

@@ -37,6 +37,8 @@ pub struct Project {
     pub sign: Option<Sign>,
     /// `[native]`.
     pub native: Option<Native>,
+    /// `[python]`.
+    pub python: Option<Python>,
 }
 
 /// Who the package is.
@@ -218,6 +220,64 @@ pub struct Native {
     pub bundle_libraries: bool,
     /// The oldest glibc that the package is to run with.
     pub glibc_floor: Option<Version>,
+}
+
+/// A Python application: an interpreter, distributions, and what is started of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Python {
+    /// Where the interpreter comes from.
+    pub runtime: Runtime,
+    /// What pip installs, all of it at once; at least one.
+    pub sources: Vec<Requirement>,
+    /// The commands; none only where `[command]` starts something else.
+    pub entries: Vec<Entry>,
+    /// Names of directories that are left out of the standard library, wherever they are in it.
+    pub strip: Vec<String>,
+}
+
+/// Where the interpreter comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runtime {
+    /// The `python3` that is found first.
+    Found,
+    /// The newest installed one of this version, which has one to three numbers.
+    Version(String),
+    /// An installation's directory, an interpreter, or an archive of an installation; resolved.
+    Path(PathBuf),
+}
+
+/// Something that pip installs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requirement {
+    /// As pip reads it from its command line; never an option.
+    Named(String),
+    /// A file of requirements, resolved.
+    File(PathBuf),
+    /// A project's directory, resolved.
+    Project(PathBuf),
+}
+
+/// A command of a Python application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name of its script; that of the package without one.
+    pub name: Option<String>,
+    /// What is started.
+    pub point: EntryPoint,
+}
+
+/// What is started of a Python application. Nothing but names and dots is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryPoint {
+    /// As `[project.scripts]` has it.
+    Function {
+        /// The module that is imported.
+        module: String,
+        /// What is called of it.
+        function: String,
+    },
+    /// As `python -m` starts it.
+    Module(String),
 }
 
 /// How a slot is stored.

@@ -12,6 +12,7 @@ use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Native, PLATFORMS, Package,
     Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
 };
+use super::python;
 use super::reader::{Section, Value};
 use crate::binary::Version;
 use crate::inputs::Filter;
@@ -36,20 +37,45 @@ pub(super) fn project(
         Some(_) => flavorpack::python::BOTH,
         None => &[
             "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
-            "native",
+            "native", "python",
         ],
     })?;
-    let (named, rules) = python.map(|python| python.parts()).unzip();
     let directory = file.parent().unwrap_or(Path::new(""));
+    let flavorpacks = python.as_ref().and_then(|python| {
+        // Sections of ours beside it say what is packed.
+        let is_whole = section.get("command").is_none() && section.get("python").is_none();
+        is_whole.then(|| python.recipe(directory))
+    });
+    let (named, rules) = python.map(|python| python.parts()).unzip();
     let optional = |key| section.get(key);
     let native = optional("native")
         .map(|value| native(&value, directory))
         .transpose()?;
-    let (recipe_slots, recipe_commands) = match &native {
-        Some((native, line)) => recipes::native::plain(native, *line),
-        None => Default::default(),
+    let python = optional("python")
+        .map(|value| python::read(&value, directory, section.get("command").is_some()))
+        .transpose()?;
+    if let (Some(value), Some(_)) = (section.get("python"), &native)
+        && native
+            .as_ref()
+            .is_some_and(|(native, _)| !native.binaries.is_empty())
+    {
+        return Err(value.invalid("absent beside a `binary` in [native]", "[python]"));
+    }
+    let described = python.as_ref().and_then(|python| python.package.clone());
+    let package = match (section.get("package"), named.or(described)) {
+        (None, Some(package)) => package,
+        _ => package(&section.require("package", "[package]")?.table()?)?,
     };
-    let mut slots = recipe_slots;
+    let python = match (python, flavorpacks) {
+        (Some(python), _) => Some((python.python, python.line)),
+        (None, Some(python)) => Some((python, section.line())),
+        (None, None) => None,
+    };
+    let (mut slots, recipe_commands) = match (&native, &python) {
+        (_, Some((python, line))) => recipes::python::plain(python, &package.name, *line),
+        (Some((native, line)), None) => recipes::native::plain(native, *line),
+        (None, None) => Default::default(),
+    };
     slots.extend(each(optional("slot"), |section| slot(section, directory))?);
     let mut by_name = recipe_commands;
     let recipe_command = by_name.remove("");
@@ -57,10 +83,7 @@ pub(super) fn project(
     Ok(Project {
         file: file.into(),
         directory: directory.into(),
-        package: match (section.get("package"), named) {
-            (None, Some(package)) => package,
-            _ => package(&section.require("package", "[package]")?.table()?)?,
-        },
+        package,
         slots,
         made: Vec::new(),
         command: match (section.get("command"), recipe_command) {
@@ -69,7 +92,13 @@ pub(super) fn project(
             (None, None) => return Err(section.error(Problem::NoCommand)),
         },
         commands: by_name,
-        env: optional("env").map_or(Ok(rules.unwrap_or_default()), env)?,
+        env: {
+            let mut rules = optional("env").map_or(Ok(rules.unwrap_or_default()), env)?;
+            if python.is_some() {
+                recipes::python::isolate(&mut rules);
+            }
+            rules
+        },
         setup: each(optional("setup"), command)?,
         installs: false,
         policy: optional("policy").map(policy).transpose()?,
@@ -80,18 +109,18 @@ pub(super) fn project(
             .map(|value| sign(&value, directory))
             .transpose()?,
         native: native.map(|(native, _)| native),
+        python: python.map(|(python, _)| python),
     })
 }
 
 /// Recipes are known by name, so that asking for one does not look like a typing error.
 fn refuse_recipes(section: &Section<'_>) -> Result<()> {
-    for key in ["python", "node"] {
-        if let Some(value) = section.get(key) {
-            let section = format!("[{key}]");
-            return Err(value.error(Problem::Recipe { section }));
-        }
+    match section.get("node") {
+        Some(value) => Err(value.error(Problem::Recipe {
+            section: "[node]".into(),
+        })),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn package(section: &Section<'_>) -> Result<Package> {

@@ -62,6 +62,52 @@ pub enum RecipeError {
         /// Why not.
         error: RunPathError,
     },
+    /// No interpreter of this version is on this machine.
+    #[error("no Python {version} is on this machine{}", among(found))]
+    NoPython {
+        /// One to three numbers.
+        version: String,
+        /// Those that were looked at, with commas between them.
+        found: String,
+    },
+    /// What `runtime` names is no interpreter, and holds none.
+    #[error("{} is no Python interpreter, and holds none that starts here", .path.display())]
+    NotPython {
+        /// As resolved.
+        path: PathBuf,
+    },
+    /// A project or a file of requirements is not there.
+    #[error("[python] names {}: {error}", .path.display())]
+    Source {
+        /// As resolved.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A program that the recipe needs is not there.
+    #[error("cannot start {program}: {error}")]
+    NoProgram {
+        /// Its name.
+        program: String,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A program failed.
+    #[error("{program} failed: {}", escape(&said.replace('\n', "; ")))]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// Its last lines.
+        said: String,
+    },
+    /// What a command starts cannot be imported in the packed tree.
+    #[error("`{entry}` cannot be started from the packed tree: {}", escape(said))]
+    NoEntry {
+        /// `module:function`, or a module.
+        entry: String,
+        /// The last line of the interpreter.
+        said: String,
+    },
     /// The staged directory cannot be written.
     #[error("cannot write {}: {error}", .path.display())]
     Write {
@@ -107,6 +153,24 @@ impl RecipeError {
             RecipeError::RunPath { .. } => {
                 "set it with `patchelf --set-rpath` and pack the files with a [[slot]] of your own".into()
             }
+            RecipeError::NoPython { version, .. } => {
+                format!("install it (`uv python install {version}`), or name another with `runtime` in [python]")
+            }
+            RecipeError::NotPython { .. } => {
+                "`runtime` is a version, a directory with `bin/python3`, an interpreter, or an archive of such a directory".into()
+            }
+            RecipeError::Source { .. } => "the path is relative to the manifest".into(),
+            RecipeError::NoProgram { .. } => "install it, or check its permissions".into(),
+            RecipeError::Program { program: "pip", .. } => {
+                "check the requirements, and try the same with `python3 -m pip install --target DIR`".into()
+            }
+            RecipeError::Program { program: "tar", .. } => "name an archive that tar can unpack".into(),
+            RecipeError::Program { .. } => "try another interpreter with `runtime` in [python]".into(),
+            RecipeError::NoEntry { .. } => {
+                "name what is installed with `entry-point` or `module`, add what is missing to the dependencies, or leave this \
+                 check out with --no-check"
+                    .into()
+            }
             RecipeError::Write { .. } => "free some space, or set TMPDIR to another place".into(),
         }
     }
@@ -118,6 +182,17 @@ impl RecipeError {
             RecipeError::Unreadable { .. }
                 | RecipeError::Write { .. }
                 | RecipeError::NoLibrary { .. }
+                | RecipeError::NoPython { .. }
+                | RecipeError::NoProgram { .. }
+                | RecipeError::Program { .. }
         )
+    }
+}
+
+/// What there is instead, if there is anything.
+fn among(found: &str) -> String {
+    match found.is_empty() {
+        true => String::new(),
+        false => format!("; there is {found}"),
     }
 }

@@ -11,6 +11,7 @@ mod error;
 pub mod explain;
 pub mod libraries;
 pub mod native;
+pub mod python;
 
 use std::path::PathBuf;
 
@@ -45,22 +46,38 @@ pub struct Staged {
     pub content: Vec<String>,
 }
 
-/// Does what the recipes of a project say, for this target.
+/// Does what the recipes of a project say, for this target; with `is_checked`, finds out whether its commands can be started.
 ///
 /// # Errors
 ///
 /// When a recipe cannot be followed. What it made until then is removed.
-pub fn expand(mut project: Project, target: &str) -> Result<Expanded, RecipeError> {
-    let (mut staged, mut directory, mut remembered) = (Vec::new(), None, None);
-    if let Some(native) = project
+pub fn expand(
+    mut project: Project,
+    target: &str,
+    is_checked: bool,
+) -> Result<Expanded, RecipeError> {
+    let native = project
         .native
         .as_ref()
-        .filter(|native| native::is_staged(native))
-    {
+        .filter(|native| native::is_staged(native));
+    let (mut staged, mut directory, mut remembered) = (Vec::new(), None, None);
+    if native.is_some() || project.python.is_some() {
         let make = || tempfile::Builder::new().prefix("flavor-recipe-").tempdir();
         let (kept, made) = interrupt::keep(make)
             .map_err(|error| RecipeError::write(&std::env::temp_dir(), error))?;
-        staged.push(native::stage(native, target, &made.path().join("native"))?);
+        if let Some(native) = native {
+            staged.push(native::stage(native, target, &made.path().join("native"))?);
+        }
+        if let Some(python) = &project.python {
+            let name = &project.package.name;
+            staged.extend(python::stage(
+                python,
+                name,
+                target,
+                is_checked,
+                made.path(),
+            )?);
+        }
         (directory, remembered) = (Some(made), Some(kept));
     }
     for made in &staged {

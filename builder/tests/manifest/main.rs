@@ -11,7 +11,7 @@ use std::path::Path;
 
 use flavor::manifest::{
     self, Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, ManifestError, Package,
-    Policy, Problem, Project, Purpose, Sign, SlotModes, SlotTimes,
+    Policy, Project, Purpose, Sign, SlotModes, SlotTimes,
 };
 use tempfile::TempDir;
 

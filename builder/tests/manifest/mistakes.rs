@@ -47,8 +47,8 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "",
-            "[python]\nproject = \".\"\n",
-            "flavor.toml:12: the recipe [python] is not supported in this version",
+            "[node]\nproject = \".\"\n",
+            "flavor.toml:12: the recipe [node] is not supported in this version",
             "install into a directory and name that in a `[[slot]]`, \
              with a `[command]` that starts it",
         ),

@@ -1,4 +1,6 @@
-//! `[tool.flavor]` of flavorpack's Python projects: what is read, and what is said to be missing.
+//! `[python]`, and `[tool.flavor]` of flavorpack's Python projects, which becomes it.
+
+use flavor::manifest::{Entry, EntryPoint, Requirement, Runtime};
 
 use super::*;
 
@@ -26,29 +28,30 @@ fn refused_python(text: &str) -> (String, String) {
 }
 
 #[test]
-fn a_python_project_of_flavorpack_is_read_and_says_what_it_lacks() {
-    let (found, help) = refused_python(PYTHON);
+fn a_python_project_of_flavorpack_is_the_recipe_with_its_dependencies() {
+    let dir = directory(&[("pyproject.toml", PYTHON)]);
+    let project = manifest::load(&dir.path().join("pyproject.toml")).unwrap();
+    assert_eq!(project.package.name, "my-app");
+    let python = project.python.unwrap();
+    let sources = [".", "../lib"].map(|path| Requirement::Project(dir.path().join(path)));
+    assert_eq!(python.sources, sources);
+    let point = EntryPoint::Function {
+        module: "my_app.cli".into(),
+        function: "main".into(),
+    };
+    assert_eq!(python.entries, [Entry { name: None, point }]);
     assert_eq!(
-        found,
-        "pyproject.toml:7: `[tool.flavor]` is flavorpack's: my-app 1.0 starts my_app.cli:main, and its package needs a \
-         recipe for Python, which this version does not have"
+        project.command.args,
+        ["-s", "{workenv}/app/bin/my-app"].map(str::to_owned)
     );
-    assert!(
-        help.contains("pip install --target build/app . ../lib"),
-        "{help}"
-    );
-    assert!(help.contains("\"my_app.cli\""), "{help}");
 }
 
 #[test]
 fn the_environment_is_isolated_unless_the_project_says_otherwise() {
     let unset = |text: &str| {
         let dir = directory(&[("pyproject.toml", text)]);
-        let error = manifest::load(&dir.path().join("pyproject.toml")).unwrap_err();
-        match *error.problem {
-            Problem::NeedsPython { project } => project.env.unset,
-            other => panic!("{other}"),
-        }
+        let project = manifest::load(&dir.path().join("pyproject.toml")).unwrap();
+        project.env.unset
     };
     let isolated = [
         "PYTHONPATH",
@@ -57,12 +60,75 @@ fn the_environment_is_isolated_unless_the_project_says_otherwise() {
         "UV_CACHE_DIR",
         "VIRTUAL_ENV",
         "X",
+        "PYTHON*",
     ];
     assert_eq!(unset(PYTHON), isolated);
     assert_eq!(
         unset(&PYTHON.replace("isolated = true", "isolated = false")),
-        ["X"]
+        ["X", "PYTHON*"]
     );
+}
+
+#[test]
+fn the_recipe_takes_name_version_and_commands_of_its_project() {
+    let toml = "[project]\nname = \"My.App\"\nversion = \"2.0\"\n[project.scripts]\na = \"m:f\"\nmy-app = \"m:C.g\"\n";
+    let dir = directory(&[
+        ("pyproject.toml", toml),
+        ("flavor.toml", "[python]\nproject = \".\"\nstrip = []\n"),
+    ]);
+    let project = manifest::load(&dir.path().join("flavor.toml")).unwrap();
+    let package = &project.package;
+    assert_eq!(
+        (package.name.as_str(), package.version.as_str()),
+        ("my-app", "2.0")
+    );
+    assert_eq!(project.command.args, ["-s", "{workenv}/app/bin/my-app"]);
+    let names: Vec<&String> = project.commands.keys().collect();
+    assert_eq!(names, ["a", "my-app"]);
+    assert_eq!(project.env.unset, ["PYTHON*"]);
+    let targets: Vec<&str> = project
+        .slots
+        .iter()
+        .map(|slot| slot.target.as_str())
+        .collect();
+    assert_eq!(targets, ["rt", "app"]);
+    let python = project.python.unwrap();
+    assert_eq!((python.runtime, python.strip.len()), (Runtime::Found, 0));
+}
+
+#[test]
+fn mistakes_in_the_recipe_are_named() {
+    let package = "[package]\nname = \"a\"\nversion = \"1\"\n[python]\n";
+    for (keys, message) in [
+        ("module = \"m\"", "[python] has no `project`"),
+        ("project = \".\"", "[python] has no `entry-point`"),
+        (
+            "project = \".\"\nmodule = \"a b\"",
+            "`module` in [python] must be the name of a module",
+        ),
+        (
+            "project = \".\"\nentry-point = \"m:f();x\"",
+            "`entry-point` in [python] must be `module:function`",
+        ),
+        (
+            "project = \".\"\nentry-point = \"m:f\"\nmodule = \"m\"",
+            "`module` in [python] must be absent beside `entry-point`",
+        ),
+        (
+            "requirements = [\"--index-url=x\"]\nmodule = \"m\"",
+            "`requirements` in [python] must be a list of requirements",
+        ),
+        (
+            "project = \".\"\nmodule = \"m\"\nruntime = \"\"",
+            "`runtime` in [python] must be a version",
+        ),
+        ("projet = \".\"", "unknown key `projet` in [python]"),
+    ] {
+        let dir = directory(&[("flavor.toml", &format!("{package}{keys}\n"))]);
+        let error = manifest::load(&dir.path().join("flavor.toml")).expect_err(keys);
+        let found = without(&error.to_string(), dir.path());
+        assert!(found.contains(message), "{found}\ninstead of {message}");
+    }
 }
 
 #[test]

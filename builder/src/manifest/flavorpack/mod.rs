@@ -99,6 +99,7 @@ pub(super) fn load(file: &Path, text: &str, bases: &Bases<'_>) -> Result<Project
             None => None,
         },
         native: None,
+        python: None,
     })
 }
 

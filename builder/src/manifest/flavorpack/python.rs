@@ -1,12 +1,15 @@
 //! `[tool.flavor]` as flavorpack reads it: a Python project that its tool builds wheels of and packs with an interpreter.
 //!
-//! All of it is read and checked. Where sections of ours stand beside it, which flavorpack does not look at, they say what is
-//! packed, and name, version and environment are taken from here. Otherwise an interpreter and the installed project are
-//! missing, the work of a recipe, which this version does not have: the error says so.
+//! All of it is read and checked, and becomes the recipe `[python]`: the interpreter that is found, the project and its
+//! `build.dependencies`, one command. Where sections of ours stand beside it, which flavorpack does not look at, they say what
+//! is packed, and name, version and environment are taken from here.
 
-use super::super::error::{ManifestError, Problem};
-use super::super::project::{EnvRules, Package};
-use super::super::reader::Section;
+use std::path::Path;
+
+use super::super::error::ManifestError;
+use super::super::project::{EntryPoint, EnvRules, Package, Python};
+use super::super::python;
+use super::super::reader::{Section, Value};
 use super::super::sections;
 use psp_format::metadata::{is_package_name, is_version};
 
@@ -20,8 +23,6 @@ const THEIRS: [&str; 5] = [
     "build",
     "execution",
 ];
-/// Sections that only ours has, without one of which there is nothing to pack.
-const OURS: [&str; 3] = ["package", "slot", "command"];
 /// The keys of both, for a project that builds with either tool: flavorpack does not look at ours.
 pub(in crate::manifest) const BOTH: &[&str] = &[
     "package",
@@ -34,6 +35,7 @@ pub(in crate::manifest) const BOTH: &[&str] = &[
     "desktop",
     "sign",
     "native",
+    "python",
     "entry_point",
     "package_name",
     "metadata",
@@ -52,15 +54,15 @@ const ISOLATION: [&str; 5] = [
 
 /// A Python project as flavorpack sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PythonProject {
+pub(in crate::manifest) struct PythonProject {
     /// `package_name`, or the project's name.
     pub name: String,
     /// The project's version.
     pub version: String,
     /// Of the project.
     pub description: Option<String>,
-    /// `module:function`.
-    pub entry_point: String,
+    /// What is started.
+    pub entry_point: EntryPoint,
     /// Directories of further projects whose wheels are packed too.
     pub dependencies: Vec<String>,
     /// Rules for the environment.
@@ -68,6 +70,11 @@ pub struct PythonProject {
 }
 
 impl PythonProject {
+    /// What is packed of it.
+    pub(in crate::manifest) fn recipe(&self, directory: &Path) -> Python {
+        python::of_project(directory, &self.dependencies, self.entry_point.clone())
+    }
+
     /// What it says of a package: who it is, and the rules for its environment.
     pub(in crate::manifest) fn parts(self) -> (Package, EnvRules) {
         let package = Package {
@@ -82,27 +89,15 @@ impl PythonProject {
     }
 }
 
-/// The project, where `[tool.flavor]` has keys of flavorpack. Without sections of ours beside them, it is an error that says
-/// what its package lacks.
+/// The project, where `[tool.flavor]` has keys of flavorpack.
 pub(in crate::manifest) fn project(
     root: &Section<'_>,
     flavor: &Section<'_>,
 ) -> Result<Option<PythonProject>> {
-    let has = |keys: &[&str]| {
-        flavor
-            .values()
-            .iter()
-            .any(|value| keys.contains(&value.key()))
-    };
-    if !has(&THEIRS) {
-        return Ok(None);
-    }
-    let project = read(root, flavor)?;
-    match has(&OURS) {
-        true => Ok(Some(project)),
-        false => Err(flavor.error(Problem::NeedsPython {
-            project: Box::new(project),
-        })),
+    let theirs = |value: &Value<'_>| THEIRS.contains(&value.key());
+    match flavor.values().iter().any(theirs) {
+        true => read(root, flavor).map(Some),
+        false => Ok(None),
     }
 }
 
@@ -147,7 +142,7 @@ fn read(root: &Section<'_>, flavor: &Section<'_>) -> Result<PythonProject> {
 }
 
 /// `entry_point`, or the script that has the project's name.
-fn entry_point(project: &Section<'_>, flavor: &Section<'_>, name: &str) -> Result<String> {
+fn entry_point(project: &Section<'_>, flavor: &Section<'_>, name: &str) -> Result<EntryPoint> {
     let script = || {
         let scripts = project.get("scripts")?.table().ok()?;
         scripts.get(name)
@@ -156,12 +151,8 @@ fn entry_point(project: &Section<'_>, flavor: &Section<'_>, name: &str) -> Resul
         Some(value) => value,
         None => flavor.require("entry_point", "entry_point = \"app.cli:main\"")?,
     };
-    let is_entry_point = |text: &str| {
-        text.split_once(':')
-            .is_some_and(|(module, function)| !module.is_empty() && !function.is_empty())
-    };
-    let text = value.text_that(is_entry_point, "`module:function`", "\"app.cli:main\"")?;
-    Ok(text.into())
+    let point = python::function(value.text()?);
+    point.ok_or_else(|| value.invalid("`module:function`", "\"app.cli:main\""))
 }
 
 /// `execution.runtime.env`.

@@ -1,0 +1,230 @@
+//! `[python]`: the keys of the recipe, and what it takes over from the project's `pyproject.toml`.
+
+use std::path::Path;
+
+use psp_format::metadata::{is_name, is_package_name, is_version};
+
+use super::error::ManifestError;
+use super::project::{Entry, EntryPoint, Package, Python, Requirement, Runtime};
+use super::reader::{Document, Section, Value};
+use super::sections::text;
+
+type Result<T> = std::result::Result<T, ManifestError>;
+
+/// What is left out of the standard library unless `strip` says otherwise: nothing of it is for users of an application.
+const STRIP: [&str; 7] = [
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "lib2to3",
+    "pydoc_data",
+];
+
+/// What `[python]` says, with what the project's own metadata adds.
+pub(super) struct Read {
+    pub(super) python: Python,
+    /// Of `[project]`, where the recipe packs a project that says its name and version.
+    pub(super) package: Option<Package>,
+    /// The line where the section begins.
+    pub(super) line: usize,
+}
+
+/// Without an entry point, `has_command` says that something else is started.
+pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Result<Read> {
+    let section = value.table()?;
+    section.only(&[
+        "runtime",
+        "project",
+        "requirements",
+        "requirements-file",
+        "entry-point",
+        "module",
+        "strip",
+    ])?;
+    let project = text(&section, "project")?.map(|path| directory.join(path));
+    let mut sources = Vec::new();
+    if let Some(project) = &project {
+        sources.push(Requirement::Project(project.clone()));
+    }
+    if let Some(file) = text(&section, "requirements-file")? {
+        sources.push(Requirement::File(directory.join(file)));
+    }
+    if let Some(value) = section.get("requirements") {
+        for item in value.items()? {
+            // What begins with a dash would be an option of pip.
+            let name = item.text_that(
+                |text| text.starts_with(|c: char| c.is_ascii_alphanumeric()),
+                "a list of requirements, as pip reads them",
+                "\"httpie==3.2.4\"",
+            )?;
+            sources.push(Requirement::Named(name.into()));
+        }
+    }
+    if sources.is_empty() {
+        section.require("project", "project = \".\"")?;
+    }
+    let described = match &project {
+        Some(project) => described(&project.join("pyproject.toml"))?,
+        None => Described::default(),
+    };
+    let entries = match entry(&section)? {
+        Some(entry) => vec![entry],
+        None if has_command || !described.scripts.is_empty() => described.scripts,
+        None => {
+            section.require("entry-point", "entry-point = \"app.cli:main\"")?;
+            Vec::new()
+        }
+    };
+    let strip = match section.get("strip") {
+        Some(value) => {
+            for item in value.items()? {
+                item.text_that(is_name, "a list of names of directories", "\"tests\"")?;
+            }
+            value.texts()?
+        }
+        None => STRIP.map(str::to_owned).into(),
+    };
+    Ok(Read {
+        python: Python {
+            runtime: runtime(&section, directory)?,
+            sources,
+            entries,
+            strip,
+        },
+        package: described.package,
+        line: section.line(),
+    })
+}
+
+/// What is packed for a project of flavorpack.
+pub(super) fn of_project(directory: &Path, further: &[String], entry_point: EntryPoint) -> Python {
+    let all = std::iter::once(".").chain(further.iter().map(String::as_str));
+    Python {
+        runtime: Runtime::Found,
+        sources: all
+            .map(|path| Requirement::Project(directory.join(path)))
+            .collect(),
+        entries: vec![Entry {
+            name: None,
+            point: entry_point,
+        }],
+        strip: STRIP.map(str::to_owned).into(),
+    }
+}
+
+fn runtime(section: &Section<'_>, directory: &Path) -> Result<Runtime> {
+    let Some(value) = section.get("runtime") else {
+        return Ok(Runtime::Found);
+    };
+    let text = value.text_that(
+        |text| !text.is_empty(),
+        "a version, or the path of an installation, an interpreter or an archive of one",
+        "\"3.11\"",
+    )?;
+    let is_version = text.split('.').all(|part| part.parse::<u32>().is_ok());
+    Ok(match is_version {
+        true => Runtime::Version(text.into()),
+        false => Runtime::Path(directory.join(text)),
+    })
+}
+
+/// `entry-point` or `module`.
+fn entry(section: &Section<'_>) -> Result<Option<Entry>> {
+    let module = section.get("module");
+    let point = match (section.get("entry-point"), &module) {
+        (Some(_), Some(module)) => {
+            return Err(module.invalid("absent beside `entry-point`", "module = \"app\""));
+        }
+        (Some(value), None) => {
+            let text = value.text()?;
+            let point = function(text);
+            Some(point.ok_or_else(|| value.invalid("`module:function`", "\"app.cli:main\""))?)
+        }
+        (None, Some(value)) => {
+            let name = value.text_that(is_dotted, "the name of a module", "\"app\"")?;
+            Some(EntryPoint::Module(name.into()))
+        }
+        (None, None) => None,
+    };
+    Ok(point.map(|point| Entry { name: None, point }))
+}
+
+/// `module:function`, with no more in it than names and dots: it becomes a line of Python.
+pub(super) fn function(text: &str) -> Option<EntryPoint> {
+    let (module, function) = text.split_once(':')?;
+    // Extras, as old entry points have them.
+    let function = function.split('[').next().unwrap_or_default();
+    let (module, function) = (module.trim(), function.trim());
+    (is_dotted(module) && is_dotted(function)).then(|| EntryPoint::Function {
+        module: module.into(),
+        function: function.into(),
+    })
+}
+
+fn is_dotted(text: &str) -> bool {
+    let is_identifier = |part: &str| {
+        let mut chars = part.chars();
+        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && chars.all(|c| c.is_alphanumeric() || c == '_')
+    };
+    text.split('.').all(is_identifier)
+}
+
+/// What a project says of itself.
+#[derive(Default)]
+struct Described {
+    package: Option<Package>,
+    scripts: Vec<Entry>,
+}
+
+/// `[project]` of a `pyproject.toml`. One that is not there, or that leaves out what we can do without, says nothing.
+fn described(file: &Path) -> Result<Described> {
+    let Ok(content) = std::fs::read_to_string(file) else {
+        return Ok(Described::default());
+    };
+    let document = Document::parse(file, &content)?;
+    let root = document.root();
+    let Some(project) = root.get("project") else {
+        return Ok(Described::default());
+    };
+    let project = project.table()?;
+    let mut scripts = Vec::new();
+    if let Some(table) = project.get("scripts") {
+        for script in table.table()?.values() {
+            let point = function(script.text()?);
+            let point =
+                point.ok_or_else(|| script.invalid("`module:function`", "\"app.cli:main\""))?;
+            if !is_name(script.key()) {
+                return Err(script.bad_name(
+                    "the name of a command: 1 to 64 letters, digits, `.`, `_`, `-`",
+                    "app = \"app.cli:main\"",
+                ));
+            }
+            scripts.push(Entry {
+                name: Some(script.key().into()),
+                point,
+            });
+        }
+    }
+    let name = text(&project, "name")?.map(|name| name.to_ascii_lowercase().replace('.', "-"));
+    let version = text(&project, "version")?;
+    let package = match (name, version) {
+        (Some(name), Some(version)) if is_package_name(&name) && is_version(&version) => {
+            Some(Package {
+                name,
+                version,
+                description: text(&project, "description")?,
+                // A table in older projects.
+                license: project
+                    .get("license")
+                    .and_then(|value| value.text().ok().map(str::to_owned)),
+                homepage: None,
+                authors: Vec::new(),
+            })
+        }
+        _ => None,
+    };
+    Ok(Described { package, scripts })
+}

@@ -1,0 +1,253 @@
+//! What pip installs, and what is done to it so that it can be moved.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::super::RecipeError;
+use super::runtime::{Interpreter, bare};
+use super::tree::without_prefix;
+use crate::binary::runpath;
+use crate::manifest::{Python, Requirement};
+
+/// Installs what the section names into `lib`. Returns name and version of each distribution.
+///
+/// pip is the interpreter's own, or, where it has none, the one in the staged tree. What configures pip (its variables,
+/// its files) is the caller's: indexes, proxies, hashes.
+///
+/// # Errors
+///
+/// When pip fails, with its last lines.
+pub(super) fn install(
+    python: &Python,
+    interpreter: &Interpreter,
+    rt: &Path,
+    lib: &Path,
+) -> Result<Vec<String>, RecipeError> {
+    fs::create_dir_all(lib).map_err(|error| RecipeError::write(lib, error))?;
+    let mut has_pip = Command::new(&interpreter.executable);
+    has_pip.args(["-s", "-B", "-m", "pip", "--version"]);
+    bare(&mut has_pip);
+    let program = match run("pip", &mut has_pip) {
+        Ok(_) => PathBuf::from(&interpreter.executable),
+        Err(_) => rt.join("bin/python3"),
+    };
+    let mut pip = Command::new(program);
+    pip.args([
+        "-s",
+        "-B",
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--quiet",
+    ]);
+    pip.args([
+        "install",
+        "--no-compile",
+        "--no-warn-script-location",
+        "--target",
+    ]);
+    pip.arg(lib);
+    for source in &python.sources {
+        match source {
+            Requirement::Named(name) => pip.arg(name),
+            Requirement::File(path) => pip.arg("--requirement").arg(existing(path)?),
+            Requirement::Project(path) => pip.arg(existing(path)?),
+        };
+    }
+    bare(&mut pip);
+    run("pip", &mut pip)?;
+    tidy(lib, lib, Path::new(&interpreter.prefix))?;
+    distributions(lib)
+}
+
+fn existing(path: &Path) -> Result<&Path, RecipeError> {
+    fs::metadata(path).map_err(|error| RecipeError::Source {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(path)
+}
+
+/// Makes what was installed movable: scripts that name this machine's interpreter go, as the package's commands take their
+/// place; run paths become relative; and what says where on this machine a distribution came from goes, too.
+fn tidy(lib: &Path, directory: &Path, prefix: &Path) -> Result<(), RecipeError> {
+    let unreadable = |error| RecipeError::read(directory, error);
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(unreadable)?;
+        if kind.is_dir() {
+            tidy(lib, &path, prefix)?;
+            continue;
+        }
+        if !kind.is_file() {
+            continue;
+        }
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let of_distribution = directory.extension().is_some_and(|it| it == "dist-info");
+        let bytes = || fs::read(&path).map_err(|error| RecipeError::read(&path, error));
+        let remove = || fs::remove_file(&path).map_err(|error| RecipeError::write(&path, error));
+        let is_local =
+            || Ok::<_, RecipeError>(bytes()?.windows(8).any(|window| window == b"file:///"));
+        if directory == lib.join("bin") && bytes()?.starts_with(b"#!/") {
+            remove()?;
+        } else if of_distribution && name == "direct_url.json" && is_local()? {
+            remove()?;
+            unlist(&directory.join("RECORD"), "direct_url.json")?;
+        } else if is_library(&name) {
+            relocate(&path, bytes()?, prefix)?;
+        }
+    }
+    Ok(())
+}
+
+/// `x.so`, `libx.so.1`.
+fn is_library(name: &str) -> bool {
+    name.ends_with(".so") || name.contains(".so.")
+}
+
+/// Takes a file out of the list of its distribution's.
+fn unlist(record: &Path, name: &str) -> Result<(), RecipeError> {
+    let Ok(text) = fs::read_to_string(record) else {
+        return Ok(());
+    };
+    let inside = format!("/{name},");
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.contains(&inside))
+        .collect();
+    fs::write(record, kept).map_err(|error| RecipeError::write(record, error))
+}
+
+/// Writes a library again without absolute run paths; wheels from an index have none.
+fn relocate(path: &Path, bytes: Vec<u8>, prefix: &Path) -> Result<(), RecipeError> {
+    let old = crate::binary::read(&bytes[..]).ok().flatten();
+    let mut new = bytes.clone();
+    if let Some(crate::binary::Binary::Elf(elf)) = old {
+        let entries = elf.runpath.iter().flatten().chain(&elf.rpath);
+        let (relative, absolute): (Vec<&String>, Vec<&String>) = entries
+            .partition(|entry| entry.starts_with("$ORIGIN") || entry.starts_with("${ORIGIN}"));
+        if !absolute.is_empty() {
+            let kept: Vec<&str> = relative.iter().map(|entry| entry.as_str()).collect();
+            let run_path = match kept.is_empty() {
+                true => "$ORIGIN".to_owned(),
+                false => kept.join(":"),
+            };
+            new = runpath::set(&bytes, &run_path).map_err(|error| RecipeError::RunPath {
+                path: path.to_owned(),
+                error,
+            })?;
+        }
+    }
+    let new = without_prefix(new, prefix);
+    match new == bytes {
+        true => Ok(()),
+        false => fs::write(path, new).map_err(|error| RecipeError::write(path, error)),
+    }
+}
+
+/// `NAME-VERSION` of each installed distribution, sorted.
+fn distributions(lib: &Path) -> Result<Vec<String>, RecipeError> {
+    let unreadable = |error| RecipeError::read(lib, error);
+    let mut out = Vec::new();
+    for entry in fs::read_dir(lib).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let name = name.to_string_lossy();
+        out.extend(name.strip_suffix(".dist-info").map(str::to_owned));
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// Compiles all of a directory for the interpreter in `rt`. The names in it count from `top`. Packing makes the byte code
+/// independent of file times. `-B`, as the compiler itself would otherwise leave byte code with other names in it; what cannot be compiled (templates, tests of syntax errors) stays as it is.
+///
+/// # Errors
+///
+/// When the interpreter cannot be started.
+pub(super) fn compile(rt: &Path, directory: &Path, top: &Path) -> Result<(), RecipeError> {
+    let mut command = Command::new(rt.join("bin/python3"));
+    command
+        .args(["-I", "-B", "-m", "compileall", "-f", "-qq", "-s"])
+        .arg(top)
+        .arg(directory)
+        .env_clear()
+        .env("PYTHONHASHSEED", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let status = command.status();
+    status.map(drop).map_err(|error| RecipeError::NoProgram {
+        program: "python3".into(),
+        error,
+    })
+}
+
+/// Runs a program that says nothing to the person unless it fails. Returns its standard output.
+///
+/// # Errors
+///
+/// When it is not there, or fails, with what it said on standard error.
+pub(super) fn run(name: &'static str, command: &mut Command) -> Result<String, RecipeError> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| RecipeError::NoProgram {
+        program: name.into(),
+        error,
+    })?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(RecipeError::Program {
+            program: name,
+            said: last_lines(&String::from_utf8_lossy(&output.stderr)),
+        }),
+    }
+}
+
+/// What is worth reading of what a failed program said: pip's errors, or else the end.
+fn last_lines(text: &str) -> String {
+    let errors: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("ERROR: "))
+        .collect();
+    let chosen = match errors.is_empty() {
+        true => text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect(),
+        false => errors,
+    };
+    let from = chosen.len().saturating_sub(3);
+    chosen.get(from..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_pip_says_the_errors_are_kept() {
+        let said =
+            "WARNING: a\nERROR: Could not find x\nERROR: No matching distribution\n\n[notice] b\n";
+        assert_eq!(
+            last_lines(said),
+            "ERROR: Could not find x\nERROR: No matching distribution"
+        );
+        assert_eq!(last_lines("1\n2\n\n3\n4\n"), "2\n3\n4");
+    }
+
+    #[test]
+    fn libraries_are_known_by_their_names() {
+        for (name, is) in [
+            ("x.so", true),
+            ("_x.cpython-311-x86_64-linux-gnu.so", true),
+            ("libz.so.1", true),
+            ("x.sorted", false),
+            ("x.py", false),
+        ] {
+            assert_eq!(is_library(name), is, "{name}");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! A copy of an interpreter that can be moved: its program, its standard library, the shared libraries that these need.
+//!
+//! What belongs to developers stays behind, and so does what is installed for the building machine. Paths of that machine
+//! are not in it: run paths become relative, and where the installation's directory stands in a file (an interpreter
+//! that was compiled here knows where it was to be installed), something of the same length takes its place. Nothing
+//! reads these: the interpreter finds its library by its own place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::super::libraries::{self, Host, Library};
+use super::super::{RecipeError, python::install};
+use super::runtime::Interpreter;
+use super::{APP, write};
+use crate::binary::base::base;
+use crate::binary::{Elf, runpath};
+
+/// What is never taken: what is installed on this machine, what says so, and byte code, which is made anew.
+const NEVER: [&str; 6] = [
+    "__pycache__",
+    "site-packages",
+    "dist-packages",
+    "EXTERNALLY-MANAGED",
+    "sitecustomize.py",
+    "usercustomize.py",
+];
+/// Beginnings of what is left out where anything is: how the interpreter was built, with the static library, and the
+/// extension of Tk.
+const DEVELOPERS: [&str; 2] = ["config-", "_tkinter"];
+/// What stands in place of the directory that the installation lies in, cut or filled with slashes.
+const INSTALL: &[u8] = b"/install";
+
+/// What is in the tree, a line each.
+pub(super) type Content = Vec<String>;
+
+/// The copy at `rt`.
+///
+/// # Errors
+///
+/// [`RecipeError`].
+pub(super) fn stage(
+    interpreter: &Interpreter,
+    strip: &[String],
+    target: &str,
+    rt: &Path,
+) -> Result<Content, RecipeError> {
+    let name = interpreter.name();
+    let mut copy = Copy {
+        prefix: PathBuf::from(&interpreter.prefix),
+        host: Host::read(target),
+        target,
+        rt,
+        libraries: BTreeMap::new(),
+        left_out: Vec::new(),
+    };
+    copy.file(
+        Path::new(&interpreter.executable),
+        &Path::new("bin").join(&name),
+        true,
+    )?;
+    for link in ["python3", "python"] {
+        let at = rt.join("bin").join(link);
+        symlink(&name, &at).map_err(|error| RecipeError::write(&at, error))?;
+    }
+    let stdlib = Path::new(&interpreter.stdlib);
+    let inside = stdlib.strip_prefix(&interpreter.prefix);
+    let library = inside.map_or_else(|_| Path::new("lib").join(&name), Path::to_owned);
+    copy.directory(stdlib, &library, strip)?;
+    let (bundled, left_out) = copy.bundle()?;
+    let mut content = vec![interpreter.described()];
+    content.extend(bundled);
+    content.extend(left_out);
+    content.extend(site(interpreter, rt)?);
+    Ok(content)
+}
+
+struct Copy<'a> {
+    /// The installation's directory.
+    prefix: PathBuf,
+    host: Host,
+    target: &'a str,
+    rt: &'a Path,
+    /// What goes to `lib/`.
+    libraries: BTreeMap<String, Library>,
+    /// Lines on modules that cannot be taken.
+    left_out: Vec<String>,
+}
+
+impl Copy<'_> {
+    /// Copies a directory of the standard library; `strip` are names that are left out.
+    fn directory(&mut self, from: &Path, to: &Path, strip: &[String]) -> Result<(), RecipeError> {
+        let unreadable = |error| RecipeError::read(from, error);
+        let mut names: Vec<_> = fs::read_dir(from)
+            .map_err(unreadable)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()
+            .map_err(unreadable)?;
+        names.sort();
+        for name in names {
+            let text = name.to_string_lossy();
+            let is_developers = !strip.is_empty()
+                && (DEVELOPERS.iter().any(|start| text.starts_with(start)) || text.ends_with(".a"));
+            if NEVER.contains(&&*text) || is_developers || strip.iter().any(|strip| *strip == *text)
+            {
+                continue;
+            }
+            let (from, to) = (from.join(&name), to.join(&name));
+            // Links are followed: some distributions have links that leave the library.
+            let metadata = fs::metadata(&from).map_err(|error| RecipeError::read(&from, error))?;
+            match metadata.is_dir() {
+                true => self.directory(&from, &to, strip)?,
+                false => self.file(&from, &to, false)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a file, with what its libraries are. A module whose libraries are not on this machine does not work here
+    /// either, and is left out; the program itself is not.
+    fn file(&mut self, from: &Path, to: &Path, is_program: bool) -> Result<(), RecipeError> {
+        let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
+        let is_elf = bytes.starts_with(b"\x7fELF");
+        let Some(elf) = (match is_elf {
+            true => libraries::elf(from, self.target)?,
+            false => None,
+        }) else {
+            return self.put(bytes, to, false);
+        };
+        match libraries::closure(&self.host, &[from.to_owned()], self.target) {
+            Ok(found) => {
+                for library in found {
+                    self.libraries
+                        .entry(library.name.clone())
+                        .or_insert(library);
+                }
+            }
+            Err(error) if !is_program => {
+                self.left_out
+                    .push(format!("without {}: {error}", to.display()));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let up = to.components().count().saturating_sub(1);
+        let run_path = format!("$ORIGIN/{}lib", "../".repeat(up));
+        let bytes = with_run_path(bytes, from, &elf, &run_path)?;
+        self.put(bytes, to, is_program)
+    }
+
+    fn put(&self, bytes: Vec<u8>, to: &Path, is_program: bool) -> Result<(), RecipeError> {
+        let path = self.rt.join(to);
+        let bytes = match to.file_name().map(|name| name.to_string_lossy()) {
+            Some(name) if name.starts_with("_sysconfigdata") => without_sources(bytes),
+            _ => bytes,
+        };
+        write(&path, &without_prefix(bytes, &self.prefix))?;
+        match is_program {
+            true => fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .map_err(|error| RecipeError::write(&path, error)),
+            false => Ok(()),
+        }
+    }
+
+    /// Puts the libraries into `lib/`. Lines on them, and on what was left out.
+    fn bundle(self) -> Result<(Content, Content), RecipeError> {
+        let mut content = Vec::new();
+        for library in self.libraries.values() {
+            let to = Path::new("lib").join(&library.name);
+            let from = &library.path;
+            let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
+            let bytes = with_run_path(bytes, from, &library.elf, "$ORIGIN")?;
+            self.put(bytes, &to, false)?;
+            content.push(format!("{} from {}", to.display(), from.display()));
+        }
+        Ok((content, self.left_out))
+    }
+}
+
+/// The file with this run path, where it needs one or has another. The less is changed, the less can go wrong.
+fn with_run_path(
+    bytes: Vec<u8>,
+    from: &Path,
+    elf: &Elf,
+    path: &str,
+) -> Result<Vec<u8>, RecipeError> {
+    let needs_another = elf.needed.iter().any(|name| base(name).is_none());
+    let has_its_own = elf.runpath.is_some() || !elf.rpath.is_empty();
+    match needs_another || has_its_own {
+        true => runpath::set(&bytes, path).map_err(|error| RecipeError::RunPath {
+            path: from.to_owned(),
+            error,
+        }),
+        false => Ok(bytes),
+    }
+}
+
+/// The bytes with something of the same length wherever `prefix` stands as a path. Directories of the system say
+/// nothing of the machine.
+pub(super) fn without_prefix(mut bytes: Vec<u8>, prefix: &Path) -> Vec<u8> {
+    if ["/", "/usr", "/usr/local"]
+        .iter()
+        .any(|system| prefix == Path::new(system))
+    {
+        return bytes;
+    }
+    let old = prefix.as_os_str().as_encoded_bytes();
+    // The last name stays: linkers let `3.11.7`, as a text of its own, begin inside of `/opt/python/3.11.7`.
+    let tail = old.iter().rev().take_while(|byte| **byte != b'/').count() + 1;
+    let (head, tail) = old.split_at(old.len().saturating_sub(tail));
+    let filled = INSTALL.iter().copied().chain(std::iter::repeat(b'/'));
+    let new: Vec<u8> = filled
+        .take(head.len())
+        .chain(tail.iter().copied())
+        .collect();
+    let finder = memchr::memmem::Finder::new(old);
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| finder.find(rest)) {
+        let (start, end) = (at + found, at + found + old.len());
+        // `/opt/py` is no part of `/opt/python`.
+        let ends = bytes
+            .get(end)
+            .is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        if let (true, Some(place)) = (ends, bytes.get_mut(start..end)) {
+            place.copy_from_slice(&new);
+        }
+        at = end;
+    }
+    bytes
+}
+
+/// `_sysconfigdata` without the directory that the interpreter was compiled in.
+fn without_sources(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = String::from_utf8(bytes.clone()) else {
+        return bytes;
+    };
+    let mut out = text.clone();
+    for key in ["'abs_srcdir': '", "'abs_builddir': '"] {
+        let value = text
+            .split_once(key)
+            .and_then(|(_, rest)| rest.split_once('\''));
+        if let Some((directory, _)) = value.filter(|(directory, _)| directory.len() > 1) {
+            out = out.replace(directory, "/build");
+        }
+    }
+    out.into_bytes()
+}
+
+/// Sets up the directory of the interpreter's own packages: pip, from the wheel that comes with the interpreter, and the
+/// line that leads to the application's.
+fn site(interpreter: &Interpreter, rt: &Path) -> Result<Content, RecipeError> {
+    // Distributions differ in what they call it.
+    let mut ask = Command::new(rt.join("bin/python3"));
+    ask.args([
+        "-I",
+        "-B",
+        "-c",
+        "import site; print(*site.getsitepackages(), sep='\\n')",
+    ]);
+    ask.env_clear();
+    let output = install::run("python3", &mut ask)?;
+    let rt = fs::canonicalize(rt).map_err(|error| RecipeError::read(rt, error))?;
+    let directory = output
+        .lines()
+        .map(PathBuf::from)
+        .find(|path| path.starts_with(&rt));
+    let directory = directory.unwrap_or_else(|| {
+        rt.join("lib")
+            .join(interpreter.name())
+            .join("site-packages")
+    });
+    let inside = directory.strip_prefix(&rt).unwrap_or(&directory);
+    let up = inside.components().count() + 1;
+    let line = format!("{}{APP}/lib\n", "../".repeat(up));
+    write(&directory.join("flavor.pth"), line.as_bytes())?;
+    let Some(wheel) = pip_wheel(Path::new(&interpreter.stdlib)) else {
+        return Ok(vec![
+            "without pip: the interpreter comes without its wheel".into(),
+        ]);
+    };
+    let mut unpack = Command::new(rt.join("bin/python3"));
+    unpack.args([
+        "-I",
+        "-B",
+        "-c",
+        "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])",
+    ]);
+    unpack.arg(&wheel).arg(&directory).env_clear();
+    install::run("python3", &mut unpack)?;
+    let name = wheel.file_name().unwrap_or(wheel.as_os_str());
+    Ok(vec![format!("{}", name.display())])
+}
+
+/// The wheel of pip, of `ensurepip` or of Debian.
+fn pip_wheel(stdlib: &Path) -> Option<PathBuf> {
+    let places = [
+        stdlib.join("ensurepip/_bundled"),
+        "/usr/share/python-wheels".into(),
+    ];
+    let is_pip = |path: &PathBuf| {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.starts_with("pip-") && name.ends_with(".whl"))
+    };
+    places.iter().find_map(|place| {
+        let entries = fs::read_dir(place)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path());
+        entries.filter(is_pip).max()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_the_installation_is_replaced_where_it_is_a_path() {
+        let clean = |text: &str| {
+            let bytes = without_prefix(text.as_bytes().to_vec(), Path::new("/home/me/py3"));
+            String::from_utf8(bytes).unwrap_or_default()
+        };
+        assert_eq!(clean("x=/home/me/py3/lib"), "x=/install/py3/lib");
+        assert_eq!(clean("/home/me/py3"), "/install/py3");
+        assert_eq!(clean("/home/me/py312"), "/home/me/py312");
+        let system = without_prefix(b"/usr/lib".to_vec(), Path::new("/usr"));
+        assert_eq!(system, b"/usr/lib");
+    }
+
+    #[test]
+    fn the_directory_of_the_sources_is_replaced() {
+        let text =
+            "{'abs_srcdir': '/tmp/build.1/Python', 'CC': 'gcc -I/tmp/build.1/Python/Include'}";
+        let clean = without_sources(text.as_bytes().to_vec());
+        assert_eq!(
+            String::from_utf8(clean).unwrap_or_default(),
+            "{'abs_srcdir': '/build', 'CC': 'gcc -I/build/Include'}"
+        );
+    }
+}

@@ -1,0 +1,433 @@
+//! `[python]`: real applications from PyPI with the interpreter that is here, compared with the same trees unpacked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::root::Root;
+
+/// A package of `tests/apps`, and the tree that it unpacks to.
+struct App {
+    project: Project,
+    package: PathBuf,
+    tree: PathBuf,
+}
+
+impl App {
+    fn pack(name: &str) -> App {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("apps")
+            .join(name);
+        let manifest = directory.join("flavor.toml");
+        let lines = fs::read_to_string(&manifest).unwrap();
+        let lines = lines
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        assert!(
+            lines.count() <= 15,
+            "{name}: a manifest is at most fifteen lines"
+        );
+        let project = Project::new();
+        // Building a project leaves files in it.
+        let copy = project.path().join("source");
+        let status = Command::new("cp")
+            .arg("-r")
+            .arg(&directory)
+            .arg(&copy)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let package = project.path().join(format!("{name}.psp"));
+        succeed(
+            flavor()
+                .args([
+                    "pack",
+                    "--no-cache",
+                    "--level",
+                    "3",
+                    "--key-seed",
+                    "tests",
+                    "--manifest",
+                ])
+                .arg(copy.join("flavor.toml"))
+                .arg("--output")
+                .arg(&package),
+        );
+        let tree = project.path().join("tree");
+        succeed(flavor().arg("extract-all").arg(&package).arg(&tree));
+        App {
+            project,
+            package,
+            tree,
+        }
+    }
+
+    /// The package, with an empty environment.
+    fn start(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.package);
+        command
+            .args(args)
+            .env_clear()
+            .env("FLAVOR_CACHE", self.project.cache());
+        command
+    }
+
+    /// Its interpreter.
+    fn python(&self, args: &[&str]) -> Command {
+        let mut command = self.start(args);
+        command.env("FLAVOR_COMMAND", "python");
+        command
+    }
+
+    /// The interpreter of the unpacked tree, with an empty environment.
+    fn unpacked(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.tree.join("rt/bin/python3"));
+        command.args(args).env_clear();
+        command
+    }
+
+    /// Starts both, whose outcome must be the same. Returns standard output.
+    fn same(&self, packed: &mut Command, unpacked: &mut Command) -> String {
+        let (packed, unpacked) = (packed.output().unwrap(), unpacked.output().unwrap());
+        assert_eq!(
+            packed.status.code(),
+            unpacked.status.code(),
+            "{}",
+            text(&packed.stderr)
+        );
+        assert_eq!(text(&packed.stdout), text(&unpacked.stdout));
+        text(&packed.stdout).into_owned()
+    }
+
+    /// No file says where it was made: not the installation that was copied, unless it is the system's, nor a directory
+    /// of the recipe, nor the project.
+    fn says_nothing_of_this_machine(&self) {
+        let prefix =
+            succeed(Command::new("python3").args(["-c", "import sys; print(sys.base_prefix)"]));
+        let prefix = text(&prefix.stdout).trim().to_owned();
+        let mut secrets = vec![
+            "flavor-recipe-".to_owned(),
+            self.project.path().display().to_string(),
+        ];
+        if !["/usr", "/usr/local"].contains(&prefix.as_str()) {
+            secrets.push(prefix);
+        }
+        for secret in secrets {
+            let found = Command::new("grep")
+                .args(["-rlF", "-e", &secret])
+                .arg(&self.tree)
+                .output()
+                .unwrap();
+            assert_eq!(text(&found.stdout), "", "{secret} is packed");
+        }
+    }
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    output
+}
+
+#[test]
+fn httpie_runs_with_nothing_but_the_c_library_of_its_host() {
+    let app = App::pack("httpie");
+    let script = app.tree.join("app/bin/httpie").display().to_string();
+    let version = app.same(
+        &mut app.start(&["--version"]),
+        &mut app.unpacked(&["-s", &script, "--version"]),
+    );
+    assert_eq!(version, "3.2.4\n");
+    app.same(
+        &mut app.start(&["--nonsense"]),
+        &mut app.unpacked(&["-s", &script, "--nonsense"]),
+    );
+    app.says_nothing_of_this_machine();
+    let root = Root::new(&app.package, true);
+    let output = root.start(&["--version"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "3.2.4\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_packed_interpreter_is_a_whole_one() {
+    let app = App::pack("httpie");
+    // Exactly what is in the package, as its own pip sees it.
+    let listed = app.same(
+        &mut app.python(&["-m", "pip", "list", "--format", "freeze"]),
+        &mut app.unpacked(&["-m", "pip", "list", "--format", "freeze"]),
+    );
+    let site = fs::read_dir(app.tree.join("rt/lib")).unwrap().flatten();
+    let mut site = site.map(|entry| entry.path().join("site-packages"));
+    let site = site.find(|path| path.exists()).expect("site-packages");
+    // What comes first in the search path hides another of the same name: httpie asks for a pip of its own.
+    let mut inside = BTreeMap::new();
+    for directory in [site, app.tree.join("app/lib")] {
+        for entry in fs::read_dir(directory).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let name = name.strip_suffix(".dist-info");
+            if let Some((name, version)) = name.and_then(|name| name.split_once('-')) {
+                let name = name.replace('_', "-").to_lowercase();
+                inside.entry(name).or_insert(version.to_owned());
+            }
+        }
+    }
+    let listed: BTreeMap<String, String> = listed
+        .lines()
+        .filter_map(|line| line.split_once("=="))
+        .map(|(name, version)| (name.replace('_', "-").to_lowercase(), version.to_owned()))
+        .collect();
+    assert_eq!(listed, inside);
+
+    // Nothing of the caller's reaches it, and nothing of it reaches what it starts.
+    let hostile = app.project.path().join("hostile");
+    fs::create_dir(&hostile).unwrap();
+    fs::write(hostile.join("httpie.py"), "print('taken over')\n").unwrap();
+    let output = app
+        .start(&["--version"])
+        .current_dir(&hostile)
+        .env("PYTHONPATH", &hostile)
+        .env("PYTHONHOME", "/nonexistent")
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout), "3.2.4\n", "{}", text(&output.stderr));
+    let facts = "import os, ssl, sqlite3, ctypes, sys; print(sys.executable, [n for n in os.environ if n.startswith(('PYTHON', 'LD_'))])";
+    let output = succeed(&mut app.python(&["-c", facts]));
+    let output = text(&output.stdout).into_owned();
+    assert!(output.ends_with("/rt/bin/python3 []\n"), "{output}");
+    assert!(
+        output.starts_with(&app.project.cache().display().to_string()),
+        "{output}"
+    );
+
+    let venv = app.project.path().join("venv");
+    succeed(app.python(&["-m", "venv", "--without-pip"]).arg(&venv));
+    let output = succeed(
+        Command::new(venv.join("bin/python")).args(["-c", "import sys; print(sys.prefix)"]),
+    );
+    assert_eq!(text(&output.stdout).trim(), venv.display().to_string());
+}
+
+#[test]
+fn black_formats_files_in_several_processes() {
+    let app = App::pack("black");
+    let script = app.tree.join("app/bin/black").display().to_string();
+    for (directory, unpacked) in [("a", false), ("b", true)] {
+        let directory = app.project.path().join(directory);
+        fs::create_dir(&directory).unwrap();
+        for name in ["x.py", "y.py"] {
+            fs::write(directory.join(name), "x = {  'a':1 }\n").unwrap();
+        }
+        let mut command = match unpacked {
+            true => app.unpacked(&["-s", &script, "--workers", "2", "."]),
+            false => app.start(&["--workers", "2", "."]),
+        };
+        succeed(
+            command
+                .current_dir(&directory)
+                .env("HOME", app.project.path()),
+        );
+        for name in ["x.py", "y.py"] {
+            assert_eq!(
+                fs::read_to_string(directory.join(name)).unwrap(),
+                "x = {\"a\": 1}\n"
+            );
+        }
+    }
+    app.says_nothing_of_this_machine();
+}
+
+#[test]
+fn numpy_computes() {
+    let app = App::pack("numpy");
+    let script = app.tree.join("solve.py").display().to_string();
+    let said = app.same(&mut app.start(&[]), &mut app.unpacked(&["-s", &script]));
+    assert_eq!(said, "2.3.4 True\n");
+    app.says_nothing_of_this_machine();
+}
+
+#[test]
+fn a_project_with_commands_serves_a_page_and_gives_the_same_bytes_again() {
+    let app = App::pack("flask-hello");
+    let mut server = app
+        .start(&[])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    BufReader::new(server.stderr.take().unwrap())
+        .read_line(&mut port)
+        .unwrap();
+    let port: u16 = port.trim().parse().unwrap_or_else(|_| panic!("{port}"));
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream
+        .write_all(b"GET /hello/you HTTP/1.0\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(answer.contains("\"hello\":\"you\""), "{answer}");
+    assert!(answer.contains("/rt/bin/python3\""), "{answer}");
+
+    let output = succeed(app.start(&[]).env("FLAVOR_COMMAND", "flask-workers"));
+    assert_eq!(text(&output.stdout), "285\n");
+    app.says_nothing_of_this_machine();
+    let again = App::pack("flask-hello");
+    assert!(
+        fs::read(&app.package).unwrap() == fs::read(&again.package).unwrap(),
+        "packed twice, the same project gives different packages"
+    );
+}
+
+/// A project without a dependency, whose build needs none either: an in-tree backend.
+fn offline(entry: &str) -> Project {
+    let project = Project::new();
+    project.file(
+        "pyproject.toml",
+        0o644,
+        format!(
+            "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
+         [project]\nname = \"small\"\nversion = \"1.0\"\n{entry}"
+        )
+        .as_bytes(),
+    );
+    project.file("backend.py", 0o644, BACKEND.as_bytes());
+    project.file(
+        "small.py",
+        0o644,
+        b"import os\n\ndef main():\n    print('small', os.environ.get('A'), os.environ.get('B'))\n",
+    );
+    project
+}
+
+/// The least that pip builds a wheel with.
+const BACKEND: &str = r#"
+import os, zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    name = "small-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
+        wheel.write("small.py")
+        info = "small-1.0.dist-info/"
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(info + "RECORD", "".join(f"{n},,\n" for n in ["small.py", info + "METADATA", info + "WHEEL", info + "RECORD"]))
+    return name
+"#;
+
+fn pack(project: &Project, manifest: &str) -> Output {
+    flavor()
+        .args([
+            "pack",
+            "--level",
+            "1",
+            "--no-cache",
+            "--key-seed",
+            "tests",
+            "--output",
+        ])
+        .arg(project.output())
+        .arg("--manifest")
+        .arg(project.path().join(manifest))
+        .env("PIP_NO_INDEX", "1")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_python_project_of_flavorpack_builds_and_starts() {
+    let tool = "[project.scripts]\nsmall = \"small:main\"\n[tool.flavor]\nentry_point = \"small:main\"\n\
+                [tool.flavor.execution.runtime.env]\nunset = [\"A\"]\nset = { B = \"b\" }\n";
+    let project = offline(tool);
+    let output = pack(&project, "pyproject.toml");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let package = project.output();
+    let output = succeed(project.start(&package).env("A", "a"));
+    assert_eq!(text(&output.stdout), "small None b\n");
+}
+
+#[test]
+fn what_cannot_be_packed_is_said_in_two_lines_and_leaves_nothing() {
+    let project = offline("");
+    for (python, status, fact, help) in [
+        (
+            "project = \".\"\nentry-point = \"small:missing\"",
+            2,
+            "`small:missing` cannot be started from the packed tree",
+            "--no-check",
+        ),
+        (
+            "project = \".\"\nmodule = \"nowhere\"",
+            2,
+            "no module named nowhere",
+            "--no-check",
+        ),
+        (
+            "requirements = [\"surely-not-there==1\"]\nmodule = \"x\"",
+            3,
+            "pip failed: ",
+            "check the requirements",
+        ),
+        (
+            "project = \".\"\nruntime = \"3.99\"\nmodule = \"small\"",
+            3,
+            "no Python 3.99 is on this machine",
+            "uv python install 3.99",
+        ),
+        (
+            "project = \".\"\nruntime = \"small.py\"\nmodule = \"small\"",
+            3,
+            "tar failed",
+            "archive",
+        ),
+        (
+            "project = \"nowhere\"\nmodule = \"small\"",
+            2,
+            "nowhere: No such file",
+            "relative to the manifest",
+        ),
+    ] {
+        project.manifest(&format!(
+            "[package]\nname = \"demo\"\nversion = \"1\"\n[python]\n{python}\n"
+        ));
+        let scratch = project.path().join("scratch");
+        fs::create_dir_all(&scratch).unwrap();
+        let output = flavor()
+            .args(project.pack_args())
+            .env("PIP_NO_INDEX", "1")
+            .env("TMPDIR", &scratch)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        let lines: Vec<&str> = said
+            .lines()
+            .filter(|line| !line.contains("--key-seed") && !line.contains("derived from a text"))
+            .collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(said.contains(fact) && said.contains(help), "{said}");
+        assert!(!project.output().exists());
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+    }
+    // What is not checked is not stopped.
+    project.manifest("[package]\nname = \"demo\"\nversion = \"1\"\n[python]\nproject = \".\"\nentry-point = \"small:missing\"\n");
+    let output = flavor()
+        .args(project.pack_args())
+        .arg("--no-check")
+        .env("PIP_NO_INDEX", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
