@@ -9,6 +9,7 @@
 //! | [`project`] | real packages, built and started by the real programs |
 //! | [`reader`] | the second reader, asked about files |
 //! | [`host`] | hosts with mounts and users of their own, for starting packages in |
+//! | [`app`] | the applications of `tests/apps`, packed by their recipes |
 //! | [`root`] | a root directory for one package |
 //! | [`catalog`] | every vector: one function call, one failure |
 //! | [`cases`] | the list of hostile cases, read from the tests that try them |
@@ -19,6 +20,7 @@
 // This crate is only ever linked into tests; a failed assumption must stop them where it fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod app;
 pub mod cases;
 pub mod catalog;
 pub mod host;

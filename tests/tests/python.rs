@@ -6,154 +6,49 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use psp_testkit::app::{App, same, succeed};
 use psp_testkit::project::{Project, flavor, text};
 use psp_testkit::root::Root;
 
-/// A package of `tests/apps`, and the tree that it unpacks to.
-struct App {
-    project: Project,
-    package: PathBuf,
-    tree: PathBuf,
+/// Its interpreter.
+fn python(app: &App, args: &[&str]) -> Command {
+    let mut command = app.start(args);
+    command.env("FLAVOR_COMMAND", "python");
+    command
 }
 
-impl App {
-    fn pack(name: &str) -> App {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("apps")
-            .join(name);
-        let manifest = directory.join("flavor.toml");
-        let lines = fs::read_to_string(&manifest).unwrap();
-        let lines = lines
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        assert!(
-            lines.count() <= 15,
-            "{name}: a manifest is at most fifteen lines"
-        );
-        let project = Project::new();
-        // Building a project leaves files in it.
-        let copy = project.path().join("source");
-        let status = Command::new("cp")
-            .arg("-r")
-            .arg(&directory)
-            .arg(&copy)
-            .status()
-            .unwrap();
-        assert!(status.success());
-        let package = project.path().join(format!("{name}.psp"));
-        succeed(
-            flavor()
-                .args([
-                    "pack",
-                    "--no-cache",
-                    "--level",
-                    "3",
-                    "--key-seed",
-                    "tests",
-                    "--manifest",
-                ])
-                .arg(copy.join("flavor.toml"))
-                .arg("--output")
-                .arg(&package),
-        );
-        let tree = project.path().join("tree");
-        succeed(flavor().arg("extract-all").arg(&package).arg(&tree));
-        App {
-            project,
-            package,
-            tree,
-        }
-    }
-
-    /// The package, with an empty environment.
-    fn start(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.package);
-        command
-            .args(args)
-            .env_clear()
-            .env("FLAVOR_CACHE", self.project.cache());
-        command
-    }
-
-    /// Its interpreter.
-    fn python(&self, args: &[&str]) -> Command {
-        let mut command = self.start(args);
-        command.env("FLAVOR_COMMAND", "python");
-        command
-    }
-
-    /// The interpreter of the unpacked tree, with an empty environment.
-    fn unpacked(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.tree.join("rt/bin/python3"));
-        command.args(args).env_clear();
-        command
-    }
-
-    /// Starts both, whose outcome must be the same. Returns standard output.
-    fn same(&self, packed: &mut Command, unpacked: &mut Command) -> String {
-        let (packed, unpacked) = (packed.output().unwrap(), unpacked.output().unwrap());
-        assert_eq!(
-            packed.status.code(),
-            unpacked.status.code(),
-            "{}",
-            text(&packed.stderr)
-        );
-        assert_eq!(text(&packed.stdout), text(&unpacked.stdout));
-        text(&packed.stdout).into_owned()
-    }
-
-    /// No file says where it was made: not the installation that was copied, unless it is the system's, nor a directory
-    /// of the recipe, nor the project.
-    fn says_nothing_of_this_machine(&self) {
-        let prefix =
-            succeed(Command::new("python3").args(["-c", "import sys; print(sys.base_prefix)"]));
-        let prefix = text(&prefix.stdout).trim().to_owned();
-        let mut secrets = vec![
-            "flavor-recipe-".to_owned(),
-            self.project.path().display().to_string(),
-        ];
-        if !["/usr", "/usr/local"].contains(&prefix.as_str()) {
-            secrets.push(prefix);
-        }
-        for secret in secrets {
-            let found = Command::new("grep")
-                .args(["-rlF", "-e", &secret])
-                .arg(&self.tree)
-                .output()
-                .unwrap();
-            assert_eq!(text(&found.stdout), "", "{secret} is packed");
-        }
-    }
+/// The interpreter of the unpacked tree, with an empty environment.
+fn unpacked(app: &App, args: &[&str]) -> Command {
+    app.unpacked("rt/bin/python3", args)
 }
 
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    output
+/// No file says where it was made: not the installation that was copied, unless it is the system's.
+fn says_nothing_of_this_machine(app: &App) {
+    let prefix =
+        succeed(Command::new("python3").args(["-c", "import sys; print(sys.base_prefix)"]));
+    let prefix = text(&prefix.stdout).trim().to_owned();
+    let is_system = ["/usr", "/usr/local"].contains(&prefix.as_str());
+    let prefix = [prefix.as_str()];
+    app.says_nothing_of(if is_system { &[] } else { &prefix });
 }
 
 #[test]
 fn httpie_runs_with_nothing_but_the_c_library_of_its_host() {
     let app = App::pack("httpie");
     let script = app.tree.join("app/bin/httpie").display().to_string();
-    let version = app.same(
+    let version = same(
         &mut app.start(&["--version"]),
-        &mut app.unpacked(&["-s", &script, "--version"]),
+        &mut unpacked(&app, &["-s", &script, "--version"]),
     );
     assert_eq!(version, "3.2.4\n");
-    app.same(
+    same(
         &mut app.start(&["--nonsense"]),
-        &mut app.unpacked(&["-s", &script, "--nonsense"]),
+        &mut unpacked(&app, &["-s", &script, "--nonsense"]),
     );
-    app.says_nothing_of_this_machine();
+    says_nothing_of_this_machine(&app);
     let root = Root::new(&app.package, true);
     let output = root.start(&["--version"]).output().unwrap();
     assert_eq!(text(&output.stdout), "3.2.4\n", "{}", text(&output.stderr));
@@ -163,13 +58,17 @@ fn httpie_runs_with_nothing_but_the_c_library_of_its_host() {
 fn the_packed_interpreter_is_a_whole_one() {
     let app = App::pack("httpie");
     // Exactly what is in the package, as its own pip sees it.
-    let listed = app.same(
-        &mut app.python(&["-m", "pip", "list", "--format", "freeze"]),
-        &mut app.unpacked(&["-m", "pip", "list", "--format", "freeze"]),
+    let listed = same(
+        &mut python(&app, &["-m", "pip", "list", "--format", "freeze"]),
+        &mut unpacked(&app, &["-m", "pip", "list", "--format", "freeze"]),
     );
-    let site = fs::read_dir(app.tree.join("rt/lib")).unwrap().flatten();
-    let mut site = site.map(|entry| entry.path().join("site-packages"));
-    let site = site.find(|path| path.exists()).expect("site-packages");
+    let found = succeed(
+        Command::new("find")
+            .arg(&app.tree)
+            .args(["-name", "flavor.pth"]),
+    );
+    let found = text(&found.stdout).trim().to_owned();
+    let site = Path::new(&found).parent().expect("flavor.pth").to_owned();
     // What comes first in the search path hides another of the same name: httpie asks for a pip of its own.
     let mut inside = BTreeMap::new();
     for directory in [site, app.tree.join("app/lib")] {
@@ -202,7 +101,7 @@ fn the_packed_interpreter_is_a_whole_one() {
         .unwrap();
     assert_eq!(text(&output.stdout), "3.2.4\n", "{}", text(&output.stderr));
     let facts = "import os, ssl, sqlite3, ctypes, sys; print(sys.executable, [n for n in os.environ if n.startswith(('PYTHON', 'LD_'))])";
-    let output = succeed(&mut app.python(&["-c", facts]));
+    let output = succeed(&mut python(&app, &["-c", facts]));
     let output = text(&output.stdout).into_owned();
     assert!(output.ends_with("/rt/bin/python3 []\n"), "{output}");
     assert!(
@@ -211,7 +110,7 @@ fn the_packed_interpreter_is_a_whole_one() {
     );
 
     let venv = app.project.path().join("venv");
-    succeed(app.python(&["-m", "venv", "--without-pip"]).arg(&venv));
+    succeed(python(&app, &["-m", "venv", "--without-pip"]).arg(&venv));
     let output = succeed(
         Command::new(venv.join("bin/python")).args(["-c", "import sys; print(sys.prefix)"]),
     );
@@ -222,14 +121,14 @@ fn the_packed_interpreter_is_a_whole_one() {
 fn black_formats_files_in_several_processes() {
     let app = App::pack("black");
     let script = app.tree.join("app/bin/black").display().to_string();
-    for (directory, unpacked) in [("a", false), ("b", true)] {
+    for (directory, is_unpacked) in [("a", false), ("b", true)] {
         let directory = app.project.path().join(directory);
         fs::create_dir(&directory).unwrap();
         for name in ["x.py", "y.py"] {
             fs::write(directory.join(name), "x = {  'a':1 }\n").unwrap();
         }
-        let mut command = match unpacked {
-            true => app.unpacked(&["-s", &script, "--workers", "2", "."]),
+        let mut command = match is_unpacked {
+            true => unpacked(&app, &["-s", &script, "--workers", "2", "."]),
             false => app.start(&["--workers", "2", "."]),
         };
         succeed(
@@ -244,16 +143,16 @@ fn black_formats_files_in_several_processes() {
             );
         }
     }
-    app.says_nothing_of_this_machine();
+    says_nothing_of_this_machine(&app);
 }
 
 #[test]
 fn numpy_computes() {
     let app = App::pack("numpy");
     let script = app.tree.join("solve.py").display().to_string();
-    let said = app.same(&mut app.start(&[]), &mut app.unpacked(&["-s", &script]));
+    let said = same(&mut app.start(&[]), &mut unpacked(&app, &["-s", &script]));
     assert_eq!(said, "2.3.4 True\n");
-    app.says_nothing_of_this_machine();
+    says_nothing_of_this_machine(&app);
 }
 
 #[test]
@@ -283,7 +182,7 @@ fn a_project_with_commands_serves_a_page_and_gives_the_same_bytes_again() {
 
     let output = succeed(app.start(&[]).env("FLAVOR_COMMAND", "flask-workers"));
     assert_eq!(text(&output.stdout), "285\n");
-    app.says_nothing_of_this_machine();
+    says_nothing_of_this_machine(&app);
     let again = App::pack("flask-hello");
     assert!(
         fs::read(&app.package).unwrap() == fs::read(&again.package).unwrap(),

@@ -74,11 +74,13 @@ pub enum Problem {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// `[node]`.
-    #[error("the recipe {section} is not supported in this version")]
-    Recipe {
+    /// Two recipes that would both say what is started.
+    #[error("{recipe} beside {first}: a package has one recipe")]
+    TwoRecipes {
         /// With brackets.
-        section: String,
+        recipe: &'static str,
+        /// The other one.
+        first: &'static str,
     },
     /// A key that the section does not have.
     #[error("unknown key `{key}` in {section}")]
@@ -254,10 +256,8 @@ impl Problem {
             Self::JsonSyntax { .. } => "see https://json.org; there are no comments in JSON".into(),
             Self::DuplicateKey { .. } => "keep one of them".into(),
             Self::Foreign { fault, .. } => fault.help().into(),
-            Self::Recipe { .. } => {
-                "install into a directory and name that in a `[[slot]]`, with a `[command]` that \
-                 starts it"
-                    .into()
+            Self::TwoRecipes { .. } => {
+                "keep one of them, and describe the rest with a `[[slot]]`".into()
             }
             Self::UnknownKey { section, nearest, known, .. } => {
                 let known = known.join(", ");

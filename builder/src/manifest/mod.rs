@@ -11,6 +11,7 @@ mod checks;
 mod error;
 pub mod flavorpack;
 mod json;
+mod node;
 mod project;
 mod python;
 mod reader;
@@ -23,8 +24,8 @@ use std::path::{Path, PathBuf};
 pub use error::{ManifestError, Problem};
 pub use project::{
     Command, Compression, Desktop, Entry, EntryPoint, EnvRules, KeySource, Lifecycle, Made,
-    MadeKind, Native, PLATFORMS, Package, Policy, Project, Purpose, Python, Reading, Requirement,
-    Runtime, Sign, Slot, SlotModes, SlotTimes,
+    MadeKind, Native, Node, PLATFORMS, Package, Policy, Project, Purpose, Python, Reading,
+    Requirement, Runtime, Sign, Slot, SlotModes, SlotTimes,
 };
 
 use flavorpack::Bases;
@@ -93,8 +94,8 @@ pub fn load_with(file: &Path, workenv_base: &Path) -> Result<Project, ManifestEr
     parse(file, &read(file)?)
 }
 
-/// Reads the text of the manifest `file`, as [`load`] does. No file is looked at but the `pyproject.toml` of a project that
-/// `[python]` packs.
+/// Reads the text of the manifest `file`, as [`load`] does. No file is looked at but the `pyproject.toml` or
+/// `package.json` of a project that a recipe packs.
 ///
 /// # Errors
 ///

@@ -39,6 +39,8 @@ pub struct Project {
     pub native: Option<Native>,
     /// `[python]`.
     pub python: Option<Python>,
+    /// `[node]`.
+    pub node: Option<Node>,
 }
 
 /// Who the package is.
@@ -235,14 +237,14 @@ pub struct Python {
     pub strip: Vec<String>,
 }
 
-/// Where the interpreter comes from.
+/// Where an interpreter or a runtime comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runtime {
-    /// The `python3` that is found first.
+    /// The `python3` or `node` that is found first.
     Found,
     /// The newest installed one of this version, which has one to three numbers.
     Version(String),
-    /// An installation's directory, an interpreter, or an archive of an installation; resolved.
+    /// An installation's directory, the program, or an archive of an installation (of Python); resolved.
     Path(PathBuf),
 }
 
@@ -255,6 +257,19 @@ pub enum Requirement {
     File(PathBuf),
     /// A project's directory, resolved.
     Project(PathBuf),
+}
+
+/// A Node application: a runtime, and a project with what npm installs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Where the runtime comes from.
+    pub runtime: Runtime,
+    /// The directory with `package.json`, resolved.
+    pub project: PathBuf,
+    /// Whether `package.json` names dependencies.
+    pub has_dependencies: bool,
+    /// Names of commands, and their scripts in the project; none only where `[command]` starts something else.
+    pub entries: Vec<(String, String)>,
 }
 
 /// A command of a Python application.

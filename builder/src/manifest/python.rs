@@ -114,7 +114,8 @@ pub(super) fn of_project(directory: &Path, further: &[String], entry_point: Entr
     }
 }
 
-fn runtime(section: &Section<'_>, directory: &Path) -> Result<Runtime> {
+/// `runtime`, of either recipe.
+pub(super) fn runtime(section: &Section<'_>, directory: &Path) -> Result<Runtime> {
     let Some(value) = section.get("runtime") else {
         return Ok(Runtime::Found);
     };

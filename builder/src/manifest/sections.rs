@@ -8,6 +8,7 @@ use psp_format::path;
 
 use super::error::{ManifestError, Problem};
 use super::flavorpack::{self, python::PythonProject};
+use super::node;
 use super::project::{
     Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Native, PLATFORMS, Package,
     Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
@@ -32,12 +33,11 @@ pub(super) fn project(
     file: &Path,
     python: Option<PythonProject>,
 ) -> Result<Project> {
-    refuse_recipes(section)?;
     section.only(match python {
         Some(_) => flavorpack::python::BOTH,
         None => &[
             "package", "slot", "command", "commands", "env", "setup", "policy", "desktop", "sign",
-            "native", "python",
+            "native", "python", "node",
         ],
     })?;
     let directory = file.parent().unwrap_or(Path::new(""));
@@ -54,14 +54,25 @@ pub(super) fn project(
     let python = optional("python")
         .map(|value| python::read(&value, directory, section.get("command").is_some()))
         .transpose()?;
-    if let (Some(value), Some(_)) = (section.get("python"), &native)
-        && native
-            .as_ref()
-            .is_some_and(|(native, _)| !native.binaries.is_empty())
-    {
-        return Err(value.invalid("absent beside a `binary` in [native]", "[python]"));
+    let node = optional("node")
+        .map(|value| node::read(&value, directory, section.get("command").is_some()))
+        .transpose()?;
+    let has_binary = native
+        .as_ref()
+        .is_some_and(|(it, _)| !it.binaries.is_empty());
+    let mut recipes = has_binary.then_some("a `binary` in [native]");
+    for (key, other) in [("python", "[python]"), ("node", "[node]")] {
+        if let Some(value) = section.get(key)
+            && let Some(first) = recipes.replace(other)
+        {
+            return Err(value.error(Problem::TwoRecipes {
+                recipe: other,
+                first,
+            }));
+        }
     }
     let described = python.as_ref().and_then(|python| python.package.clone());
+    let described = described.or(node.as_ref().and_then(|node| node.package.clone()));
     let package = match (section.get("package"), named.or(described)) {
         (None, Some(package)) => package,
         _ => package(&section.require("package", "[package]")?.table()?)?,
@@ -71,10 +82,11 @@ pub(super) fn project(
         (None, Some(python)) => Some((python, section.line())),
         (None, None) => None,
     };
-    let (mut slots, recipe_commands) = match (&native, &python) {
-        (_, Some((python, line))) => recipes::python::plain(python, &package.name, *line),
-        (Some((native, line)), None) => recipes::native::plain(native, *line),
-        (None, None) => Default::default(),
+    let (mut slots, recipe_commands) = match (&native, &python, &node) {
+        (_, _, Some(node)) => recipes::node::plain(&node.node, &package.name, node.line),
+        (_, Some((python, line)), _) => recipes::python::plain(python, &package.name, *line),
+        (Some((native, line)), ..) => recipes::native::plain(native, *line),
+        _ => Default::default(),
     };
     slots.extend(each(optional("slot"), |section| slot(section, directory))?);
     let mut by_name = recipe_commands;
@@ -97,6 +109,9 @@ pub(super) fn project(
             if python.is_some() {
                 recipes::python::isolate(&mut rules);
             }
+            if node.is_some() {
+                recipes::node::isolate(&mut rules);
+            }
             rules
         },
         setup: each(optional("setup"), command)?,
@@ -110,17 +125,8 @@ pub(super) fn project(
             .transpose()?,
         native: native.map(|(native, _)| native),
         python: python.map(|(python, _)| python),
+        node: node.map(|node| node.node),
     })
-}
-
-/// Recipes are known by name, so that asking for one does not look like a typing error.
-fn refuse_recipes(section: &Section<'_>) -> Result<()> {
-    match section.get("node") {
-        Some(value) => Err(value.error(Problem::Recipe {
-            section: "[node]".into(),
-        })),
-        None => Ok(()),
-    }
 }
 
 fn package(section: &Section<'_>) -> Result<Package> {

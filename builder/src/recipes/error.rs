@@ -76,6 +76,42 @@ pub enum RecipeError {
         /// As resolved.
         path: PathBuf,
     },
+    /// No Node of this version is on this machine.
+    #[error("no Node {version}{}is on this machine{}", if version.is_empty() { "" } else { " " }, among(found))]
+    NoNode {
+        /// As the manifest has it; empty for any.
+        version: String,
+        /// Those that were looked at, with commas between them.
+        found: String,
+    },
+    /// What `runtime` names is no Node.
+    #[error("{} is no Node that starts here", .path.display())]
+    NotNode {
+        /// As resolved.
+        path: PathBuf,
+    },
+    /// A project with dependencies has no lock file.
+    #[error("{} has dependencies and no package-lock.json", .project.display())]
+    NoLock {
+        /// Its directory.
+        project: PathBuf,
+    },
+    /// What a command starts is not in the project.
+    #[error("{} has no {}", .project.display(), escape(script))]
+    NoScript {
+        /// Its path in the project.
+        script: String,
+        /// The project's directory.
+        project: PathBuf,
+    },
+    /// A native addon is for another system or processor.
+    #[error("node_modules/{} is no addon for {target}", .addon.display())]
+    Addon {
+        /// Its path below `node_modules`.
+        addon: PathBuf,
+        /// The target.
+        target: String,
+    },
     /// A project or a file of requirements is not there.
     #[error("[python] names {}: {error}", .path.display())]
     Source {
@@ -159,6 +195,25 @@ impl RecipeError {
             RecipeError::NotPython { .. } => {
                 "`runtime` is a version, a directory with `bin/python3`, an interpreter, or an archive of such a directory".into()
             }
+            RecipeError::NoNode { version, .. } if version.is_empty() => {
+                "install it, or name it with `runtime` in [node]".into()
+            }
+            RecipeError::NoNode { version, .. } => {
+                format!("install it (`nvm install {version}`), or name another with `runtime` in [node]")
+            }
+            RecipeError::NotNode { .. } => {
+                "`runtime` is a version, a directory with `bin/node`, or the program".into()
+            }
+            RecipeError::NoLock { .. } => {
+                "make one with `npm install --package-lock-only`, and keep it with the project".into()
+            }
+            RecipeError::NoScript { .. } => {
+                "build it first, or name another with `entry` in [node]".into()
+            }
+            RecipeError::Addon { .. } => "install it on a machine of that kind".into(),
+            RecipeError::Program { program: "npm", .. } => {
+                "try the same in the project with `npm ci --omit=dev`".into()
+            }
             RecipeError::Source { .. } => "the path is relative to the manifest".into(),
             RecipeError::NoProgram { .. } => "install it, or check its permissions".into(),
             RecipeError::Program { program: "pip", .. } => {
@@ -183,6 +238,7 @@ impl RecipeError {
                 | RecipeError::Write { .. }
                 | RecipeError::NoLibrary { .. }
                 | RecipeError::NoPython { .. }
+                | RecipeError::NoNode { .. }
                 | RecipeError::NoProgram { .. }
                 | RecipeError::Program { .. }
         )

@@ -13,7 +13,7 @@ use object::read::ReadCache;
 
 use super::RecipeError;
 use crate::binary::base::base;
-use crate::binary::{self, Binary, Elf};
+use crate::binary::{self, Binary, Elf, runpath};
 
 /// Where a machine keeps its libraries.
 #[derive(Debug, Clone, Default)]
@@ -198,6 +198,28 @@ pub(super) fn elf(path: &Path, target: &str) -> Result<Option<Elf>, RecipeError>
         },
         _ => None,
     })
+}
+
+/// The file with this run path, where it needs one or has another. The less is changed, the less can go wrong.
+///
+/// # Errors
+///
+/// [`RecipeError::RunPath`].
+pub(super) fn with_run_path(
+    bytes: Vec<u8>,
+    from: &Path,
+    elf: &Elf,
+    path: &str,
+) -> Result<Vec<u8>, RecipeError> {
+    let needs_another = elf.needed.iter().any(|name| base(name).is_none());
+    let has_its_own = elf.runpath.is_some() || !elf.rpath.is_empty();
+    match needs_another || has_its_own {
+        true => runpath::set(&bytes, path).map_err(|error| RecipeError::RunPath {
+            path: from.to_owned(),
+            error,
+        }),
+        false => Ok(bytes),
+    }
 }
 
 fn read(path: &Path) -> Result<Option<Binary>, RecipeError> {

@@ -11,6 +11,8 @@ mod error;
 pub mod explain;
 pub mod libraries;
 pub mod native;
+pub mod node;
+mod program;
 pub mod python;
 
 use std::path::PathBuf;
@@ -21,6 +23,9 @@ pub use error::RecipeError;
 
 use crate::interrupt::{self, Kept};
 use crate::manifest::Project;
+
+/// How the names of the directories begin that recipes work in.
+const RECIPE_DIRECTORY: &str = "flavor-recipe-";
 
 /// A project without recipes.
 #[derive(Debug)]
@@ -61,8 +66,8 @@ pub fn expand(
         .as_ref()
         .filter(|native| native::is_staged(native));
     let (mut staged, mut directory, mut remembered) = (Vec::new(), None, None);
-    if native.is_some() || project.python.is_some() {
-        let make = || tempfile::Builder::new().prefix("flavor-recipe-").tempdir();
+    if native.is_some() || project.python.is_some() || project.node.is_some() {
+        let make = || tempfile::Builder::new().prefix(RECIPE_DIRECTORY).tempdir();
         let (kept, made) = interrupt::keep(make)
             .map_err(|error| RecipeError::write(&std::env::temp_dir(), error))?;
         if let Some(native) = native {
@@ -77,6 +82,9 @@ pub fn expand(
                 is_checked,
                 made.path(),
             )?);
+        }
+        if let Some(node) = &project.node {
+            staged.extend(node::stage(node, target, made.path())?);
         }
         (directory, remembered) = (Some(made), Some(kept));
     }

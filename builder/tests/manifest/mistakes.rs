@@ -47,16 +47,9 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "",
-            "[node]\nproject = \".\"\n",
-            "flavor.toml:12: the recipe [node] is not supported in this version",
-            "install into a directory and name that in a `[[slot]]`, \
-             with a `[command]` that starts it",
-        ),
-        (
-            "",
-            "[node]\n",
-            "flavor.toml:12: the recipe [node] is not supported",
-            "install into",
+            "[native]\nbinary = \"x\"\n[python]\nrequirements = [\"x\"]\nmodule = \"x\"\n",
+            "flavor.toml:14: [python] beside a `binary` in [native]: a package has one recipe",
+            "keep one of them, and describe the rest with a `[[slot]]`",
         ),
         (
             "",

@@ -100,6 +100,7 @@ pub(super) fn load(file: &Path, text: &str, bases: &Bases<'_>) -> Result<Project
         },
         native: None,
         python: None,
+        node: None,
     })
 }
 

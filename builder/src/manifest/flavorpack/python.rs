@@ -36,6 +36,7 @@ pub(in crate::manifest) const BOTH: &[&str] = &[
     "sign",
     "native",
     "python",
+    "node",
     "entry_point",
     "package_name",
     "metadata",

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::super::RecipeError;
-use super::install;
+use super::super::program::run;
 use crate::manifest::{EntryPoint, Python};
 
 /// Imports what each command starts in the staged tree.
@@ -36,7 +36,7 @@ pub(super) fn entries(python: &Python, rt: &Path) -> Result<(), RecipeError> {
             .args(["-s", "-B", "-c", &code])
             .current_dir(rt)
             .env_clear();
-        install::run("python3", &mut command).map_err(|error| match error {
+        run("python3", &mut command).map_err(|error| match error {
             RecipeError::Program { said, .. } => RecipeError::NoEntry {
                 entry: shown,
                 said: said.lines().last().unwrap_or_default().to_owned(),

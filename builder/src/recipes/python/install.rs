@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::super::RecipeError;
+use super::super::program::run;
 use super::runtime::{Interpreter, bare};
 use super::tree::without_prefix;
 use crate::binary::runpath;
@@ -186,57 +187,9 @@ pub(super) fn compile(rt: &Path, directory: &Path, top: &Path) -> Result<(), Rec
     })
 }
 
-/// Runs a program that says nothing to the person unless it fails. Returns its standard output.
-///
-/// # Errors
-///
-/// When it is not there, or fails, with what it said on standard error.
-pub(super) fn run(name: &'static str, command: &mut Command) -> Result<String, RecipeError> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| RecipeError::NoProgram {
-        program: name.into(),
-        error,
-    })?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(RecipeError::Program {
-            program: name,
-            said: last_lines(&String::from_utf8_lossy(&output.stderr)),
-        }),
-    }
-}
-
-/// What is worth reading of what a failed program said: pip's errors, or else the end.
-fn last_lines(text: &str) -> String {
-    let errors: Vec<&str> = text
-        .lines()
-        .filter(|line| line.starts_with("ERROR: "))
-        .collect();
-    let chosen = match errors.is_empty() {
-        true => text
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect(),
-        false => errors,
-    };
-    let from = chosen.len().saturating_sub(3);
-    chosen.get(from..).unwrap_or_default().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_what_pip_says_the_errors_are_kept() {
-        let said =
-            "WARNING: a\nERROR: Could not find x\nERROR: No matching distribution\n\n[notice] b\n";
-        assert_eq!(
-            last_lines(said),
-            "ERROR: Could not find x\nERROR: No matching distribution"
-        );
-        assert_eq!(last_lines("1\n2\n\n3\n4\n"), "2\n3\n4");
-    }
 
     #[test]
     fn libraries_are_known_by_their_names() {

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::super::RecipeError;
+use super::super::program::run;
 use crate::manifest::Runtime;
 
 /// What an interpreter says of itself, one JSON object; no site is set up for it.
@@ -172,7 +173,7 @@ fn unpack(archive: &Path, scratch: &Path) -> Result<(), RecipeError> {
         .arg(archive)
         .arg("--directory")
         .arg(scratch);
-    super::install::run("tar", &mut tar).map(drop)
+    run("tar", &mut tar).map(drop)
 }
 
 /// What the program says, if it is an interpreter.

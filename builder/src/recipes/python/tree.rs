@@ -11,12 +11,11 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::super::RecipeError;
 use super::super::libraries::{self, Host, Library};
-use super::super::{RecipeError, python::install};
+use super::super::program::run;
 use super::runtime::Interpreter;
 use super::{APP, write};
-use crate::binary::base::base;
-use crate::binary::{Elf, runpath};
 
 /// What is never taken: what is installed on this machine, what says so, and byte code, which is made anew.
 const NEVER: [&str; 6] = [
@@ -146,7 +145,7 @@ impl Copy<'_> {
         }
         let up = to.components().count().saturating_sub(1);
         let run_path = format!("$ORIGIN/{}lib", "../".repeat(up));
-        let bytes = with_run_path(bytes, from, &elf, &run_path)?;
+        let bytes = libraries::with_run_path(bytes, from, &elf, &run_path)?;
         self.put(bytes, to, is_program)
     }
 
@@ -171,29 +170,11 @@ impl Copy<'_> {
             let to = Path::new("lib").join(&library.name);
             let from = &library.path;
             let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
-            let bytes = with_run_path(bytes, from, &library.elf, "$ORIGIN")?;
+            let bytes = libraries::with_run_path(bytes, from, &library.elf, "$ORIGIN")?;
             self.put(bytes, &to, false)?;
             content.push(format!("{} from {}", to.display(), from.display()));
         }
         Ok((content, self.left_out))
-    }
-}
-
-/// The file with this run path, where it needs one or has another. The less is changed, the less can go wrong.
-fn with_run_path(
-    bytes: Vec<u8>,
-    from: &Path,
-    elf: &Elf,
-    path: &str,
-) -> Result<Vec<u8>, RecipeError> {
-    let needs_another = elf.needed.iter().any(|name| base(name).is_none());
-    let has_its_own = elf.runpath.is_some() || !elf.rpath.is_empty();
-    match needs_another || has_its_own {
-        true => runpath::set(&bytes, path).map_err(|error| RecipeError::RunPath {
-            path: from.to_owned(),
-            error,
-        }),
-        false => Ok(bytes),
     }
 }
 
@@ -260,7 +241,7 @@ fn site(interpreter: &Interpreter, rt: &Path) -> Result<Content, RecipeError> {
         "import site; print(*site.getsitepackages(), sep='\\n')",
     ]);
     ask.env_clear();
-    let output = install::run("python3", &mut ask)?;
+    let output = run("python3", &mut ask)?;
     let rt = fs::canonicalize(rt).map_err(|error| RecipeError::read(rt, error))?;
     let directory = output
         .lines()
@@ -288,7 +269,7 @@ fn site(interpreter: &Interpreter, rt: &Path) -> Result<Content, RecipeError> {
         "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])",
     ]);
     unpack.arg(&wheel).arg(&directory).env_clear();
-    install::run("python3", &mut unpack)?;
+    run("python3", &mut unpack)?;
     let name = wheel.file_name().unwrap_or(wheel.as_os_str());
     Ok(vec![format!("{}", name.display())])
 }

@@ -1,0 +1,136 @@
+//! `[node]`: the keys of the recipe, and what it takes over from the project's `package.json`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use psp_format::metadata::{is_name, is_package_name, is_version};
+use psp_format::path;
+use serde::Deserialize;
+
+use super::error::{ManifestError, Problem};
+use super::project::{Node, Package, Runtime};
+use super::python::runtime;
+use super::reader::{Section, Value};
+use super::sections::text;
+
+type Result<T> = std::result::Result<T, ManifestError>;
+
+/// What `[node]` says, with what the project's own file adds.
+pub(super) struct Read {
+    pub(super) node: Node,
+    /// Of `package.json`, where it says a name and a version that a package can have.
+    pub(super) package: Option<Package>,
+    /// The line where the section begins.
+    pub(super) line: usize,
+}
+
+/// Without an entry, `has_command` says that something else is started.
+pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Result<Read> {
+    let section = value.table()?;
+    section.only(&["runtime", "project", "entry"])?;
+    let project = directory.join(text(&section, "project")?.unwrap_or_else(|| ".".into()));
+    let file = project.join("package.json");
+    let content = super::read(&file)?;
+    let described: Described = serde_json::from_str(&content).map_err(|error| {
+        let problem = Problem::JsonSyntax {
+            message: error.to_string(),
+        };
+        ManifestError::new(&file, Some(error.line()), problem)
+    })?;
+    let name = described.package_name();
+    let entries = match entry(&section)? {
+        Some(script) => vec![(name.clone(), script)],
+        None => described.entries(&name),
+    };
+    if entries.is_empty() && !has_command {
+        section.require("entry", "entry = \"server.js\"")?;
+    }
+    Ok(Read {
+        node: Node {
+            runtime: match runtime(&section, directory)? {
+                Runtime::Version(version) => Runtime::Version(version),
+                other => other,
+            },
+            has_dependencies: !described.dependencies.is_empty(),
+            project,
+            entries,
+        },
+        package: described.package(name),
+        line: section.line(),
+    })
+}
+
+fn entry(section: &Section<'_>) -> Result<Option<String>> {
+    let Some(value) = section.get("entry") else {
+        return Ok(None);
+    };
+    let is_path = |text: &str| path::check(text.as_bytes()).is_ok();
+    let entry = value.text_that(
+        is_path,
+        "the path of a script in the project",
+        "\"server.js\"",
+    )?;
+    Ok(Some(entry.into()))
+}
+
+/// What a `package.json` says of itself; what it gets wrong says nothing.
+#[derive(Deserialize)]
+struct Described {
+    #[serde(default)]
+    name: serde_json::Value,
+    #[serde(default)]
+    version: serde_json::Value,
+    #[serde(default)]
+    description: serde_json::Value,
+    #[serde(default)]
+    license: serde_json::Value,
+    #[serde(default)]
+    homepage: serde_json::Value,
+    #[serde(default)]
+    main: serde_json::Value,
+    #[serde(default)]
+    bin: serde_json::Value,
+    #[serde(default)]
+    dependencies: BTreeMap<String, serde_json::Value>,
+}
+
+impl Described {
+    /// The name without its scope, as `bin` has it.
+    fn package_name(&self) -> String {
+        let name = self.name.as_str().unwrap_or_default();
+        let name = name.rsplit('/').next().unwrap_or_default();
+        name.to_ascii_lowercase().replace('.', "-")
+    }
+
+    fn package(&self, name: String) -> Option<Package> {
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let version = text(&self.version)?;
+        (is_package_name(&name) && is_version(&version)).then(|| Package {
+            name,
+            version,
+            description: text(&self.description),
+            license: text(&self.license),
+            homepage: text(&self.homepage),
+            authors: Vec::new(),
+        })
+    }
+
+    /// `bin`, or else `main`. Names and paths that a package cannot have are none.
+    fn entries(&self, name: &str) -> Vec<(String, String)> {
+        let script = |value: &serde_json::Value| {
+            let text = value.as_str()?;
+            let text = text.strip_prefix("./").unwrap_or(text);
+            path::check(text.as_bytes()).ok().map(|_| text.to_owned())
+        };
+        let one = |value| script(value).map(|script| (name.to_owned(), script));
+        match &self.bin {
+            serde_json::Value::Object(all) => all
+                .iter()
+                .filter(|(name, _)| is_name(name))
+                .filter_map(|(name, value)| Some((name.clone(), script(value)?)))
+                .collect(),
+            serde_json::Value::String(_) => one(&self.bin).into_iter().collect(),
+            _ => one(&self.main).into_iter().collect(),
+        }
+    }
+}
