@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod compare;
+mod init;
 pub mod log_level;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use self::cache::CacheArgs;
 pub use self::compare::{DiffArgs, RebuildArgs};
+pub use self::init::InitArgs;
 use self::log_level::LogLevel;
 
 /// Packs an application and its runtime into one signed executable file.
@@ -79,7 +81,12 @@ pub struct Reporting {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Builds a package from a manifest
+    /// Writes a manifest for the project in a directory
+    #[command(
+        before_help = "Example:\n  flavor init && flavor pack --private-key flavor-signing.key"
+    )]
+    Init(InitArgs),
+    /// Builds a package from a manifest, or from a project that it recognises
     #[command(before_help = "Example:\n  flavor pack --private-key flavor-signing.key")]
     Pack(PackArgs),
     /// Checks a package, layer by layer, and says who signed it
@@ -613,6 +620,7 @@ impl Verb {
             Verb::Cache(args) => args.verb.json(),
             Verb::Diff(args) => args.reporting.json,
             Verb::Rebuild(args) => args.reporting.json,
+            Verb::Init(args) => args.reporting.json,
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,
             Verb::Trust(args) => args.verb.reporting().json,

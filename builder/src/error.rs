@@ -184,6 +184,12 @@ pub enum Error {
         /// What to do.
         help: &'static str,
     },
+    /// There is no project that `flavor init` knows.
+    #[error("no project is recognised in {}", shown(.path))]
+    NoProject {
+        /// The directory.
+        path: PathBuf,
+    },
     /// There is nothing to be linked.
     #[error("{} has no named commands, only the default one", shown(.path))]
     NoCommands {
@@ -281,6 +287,11 @@ impl Error {
                 }
             }
             Error::Exists { help, .. } => (*help).into(),
+            Error::NoProject { .. } => {
+                "looked for were pyproject.toml with [project], package.json, Cargo.toml with [package], and requirements.txt; \
+                 anything else is described with a `[[slot]]` and a `[command]`"
+                    .into()
+            }
             Error::NoCommands { .. } => {
                 "link the package itself, under any name: `ln -s`".into()
             }

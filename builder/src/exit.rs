@@ -167,6 +167,7 @@ pub fn of(error: &Error) -> Code {
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
+        | Error::NoProject { .. }
         | Error::NoCommands { .. }
         | Error::NoSuccession { .. }
         | Error::BadKeyName { .. }

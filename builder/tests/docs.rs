@@ -28,6 +28,7 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
         names,
         [
             "flavor.1",
+            "flavor-init.1",
             "flavor-pack.1",
             "flavor-verify.1",
             "flavor-inspect.1",

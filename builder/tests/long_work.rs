@@ -53,7 +53,7 @@ fn ended_by(signal: Signal, before: &[&str]) -> Result<ExitStatus> {
         .output()?;
     assert!(made.status.success());
 
-    let key = format!("cmd:{}", path("signer").display());
+    let key = format!("cmd:sh {}", path("signer").display());
     let mut words: Vec<&str> = before.to_vec();
     words.push(env!("CARGO_BIN_EXE_flavor"));
     let (first, rest) = words.split_first().ok_or("no program")?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::host::need_root;
-use crate::project::{need, text};
+use crate::project::{copy_program, need, text};
 
 /// A root directory for a package: empty but for the package, `/proc`, `/tmp`, and the C library where it is wanted.
 pub struct Root {
@@ -24,7 +24,7 @@ impl Root {
             fs::create_dir(root.join(name)).unwrap();
         }
         fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
-        fs::copy(package, root.join("app.psp")).unwrap();
+        copy_program(package, &root.join("app.psp")).unwrap();
         if with_libc {
             for file in libc() {
                 let to = root.join(file.strip_prefix("/").unwrap());

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use psp_testkit::host;
-use psp_testkit::project::{Project, flavor, need, text};
+use psp_testkit::project::{Project, copy_program, flavor, need, text};
 
 const DAY: u64 = 24 * 60 * 60;
 /// Bytes of the runtime that all versions share; they do not compress.
@@ -467,7 +467,7 @@ fn caches_of_others_are_refused() {
         let path = demo.project.path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         let copy = path.join("flavor");
-        fs::copy(flavor().get_program(), &copy).unwrap();
+        copy_program(Path::new(flavor().get_program()), &copy).unwrap();
         let mut command = Command::new(&copy);
         command.args(["cache", "list", "--cache"]).arg(&cache);
         let refused = command

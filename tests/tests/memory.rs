@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use psp_testkit::project::{Project, flavor, need, text};
+use psp_testkit::project::{Project, copy_program, flavor, need, text};
 
 const PROGRAM: &str = r#"
 #include <stdio.h>
@@ -63,7 +63,7 @@ fn alone(project: &Project, package: &Path, vars: &[(&str, &str)], args: &[&str]
     need("unshare", "apt-get install util-linux");
     let root = project.path().join("root");
     fs::create_dir_all(&root).unwrap();
-    fs::copy(package, root.join("demo.psp")).unwrap();
+    copy_program(package, &root.join("demo.psp")).unwrap();
     fs::set_permissions(&root, fs::Permissions::from_mode(0o555)).unwrap();
     let script = r#"
         mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot "$0" /demo.psp "$@""#;

@@ -226,7 +226,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     return name
 "#;
 
-fn pack(project: &Project, manifest: &str) -> Output {
+fn pack_manifest(project: &Project, manifest: &str) -> Output {
     flavor()
         .args([
             "pack",
@@ -250,11 +250,53 @@ fn a_python_project_of_flavorpack_builds_and_starts() {
     let tool = "[project.scripts]\nsmall = \"small:main\"\n[tool.flavor]\nentry_point = \"small:main\"\n\
                 [tool.flavor.execution.runtime.env]\nunset = [\"A\"]\nset = { B = \"b\" }\n";
     let project = offline(tool);
-    let output = pack(&project, "pyproject.toml");
+    let output = pack_manifest(&project, "pyproject.toml");
     assert!(output.status.success(), "{}", text(&output.stderr));
     let package = project.output();
     let output = succeed(project.start(&package).env("A", "a"));
     assert_eq!(text(&output.stdout), "small None b\n");
+}
+
+#[test]
+fn a_project_without_a_manifest_is_packed_as_init_would_write_it() {
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let mut pack = flavor();
+    pack.args([
+        "pack",
+        "--level",
+        "1",
+        "--no-cache",
+        "--key-seed",
+        "tests",
+        "--output",
+    ]);
+    pack.arg(project.output()).arg(project.path());
+    let output = succeed(pack.env("PIP_NO_INDEX", "1"));
+    let said = text(&output.stderr).into_owned();
+    assert!(
+        said.contains("no manifest; packing a Python project (pyproject.toml)")
+            && said.contains("`flavor init` writes down what is assumed"),
+        "{said}"
+    );
+    let assumed = fs::read(project.output()).unwrap();
+    assert!(!project.path().join("flavor.toml").exists());
+    let output = succeed(&mut project.start(&project.output()));
+    assert_eq!(text(&output.stdout), "small None None\n");
+
+    succeed(flavor().arg("init").arg(project.path()));
+    let output = pack_manifest(&project, "flavor.toml");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        assumed == fs::read(project.output()).unwrap(),
+        "the written manifest gives another package"
+    );
+    // What a person has written is not replaced unless they say so.
+    project.manifest("# mine\n");
+    let output = flavor().arg("init").arg(project.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(project.read_manifest(), "# mine\n");
+    succeed(flavor().args(["init", "--force"]).arg(project.path()));
+    assert!(project.read_manifest().contains("[python]"));
 }
 
 #[test]

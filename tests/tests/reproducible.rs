@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use psp_testkit::project::{flavor, need, text};
+use psp_testkit::project::{copy_program, flavor, need, text};
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"
@@ -160,7 +160,7 @@ fn one_thing_after_another_is_varied() {
     same("working directory", at_root);
     // Everything at once, by another user, who has a copy of the program where they can read it.
     let program = out.path().join("flavor");
-    fs::copy(flavor().get_program(), &program).unwrap();
+    copy_program(Path::new(flavor().get_program()), &program).unwrap();
     let place = directory();
     std::os::unix::fs::chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     let output = place.path().join("theirs.psp");

@@ -7,6 +7,7 @@ mod completions;
 mod diff;
 mod explain;
 mod extract;
+mod init;
 mod inspect;
 mod keygen;
 mod link;
@@ -59,6 +60,7 @@ pub enum Answer {
 /// Does what the person asked for.
 pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
     match verb {
+        Verb::Init(args) => init::init(&args).map(done),
         Verb::Pack(args) if args.explain => explain::explain(&args, printer).map(done),
         Verb::Pack(args) => pack::pack(&args, printer).map(done),
         Verb::Verify(args) => verify::verify(&args, printer),

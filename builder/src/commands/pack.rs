@@ -16,7 +16,7 @@ use crate::cli::{Compat, PackArgs};
 use crate::env_vars::SOURCE_DATE_EPOCH;
 use crate::error::Error;
 use crate::examine::content_size;
-use crate::manifest::{self, KeySource, Project};
+use crate::manifest::{self, KeySource, Problem, Project};
 use crate::pack::{self, Launcher, Options, PackError, Progress};
 use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
@@ -113,14 +113,37 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
 
 /// The project that the manifest describes, with its recipes followed.
 pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, Error> {
-    let manifest = match &args.manifest {
-        Some(file) => file.clone(),
-        None => manifest::find(&args.dir)?,
+    let project = match &args.manifest {
+        Some(file) => load(file, args, printer)?,
+        None => match manifest::find(&args.dir) {
+            Ok(file) => load(&file, args, printer)?,
+            Err(error) if matches!(*error.problem, Problem::NotFound { .. }) => {
+                assumed(&args.dir, printer)?.ok_or(error)?
+            }
+            Err(error) => return Err(error.into()),
+        },
     };
-    printer.detail(&format!("manifest: {}", shown(&manifest)));
-    let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
-    let project = manifest::load_with(&manifest, workenv_base)?;
     Ok(recipes::expand(project, target(args), !args.no_check)?)
+}
+
+fn load(manifest: &Path, args: &PackArgs, printer: &Printer) -> Result<Project, Error> {
+    printer.detail(&format!("manifest: {}", shown(manifest)));
+    let workenv_base = args.workenv_base.as_deref().unwrap_or(Path::new(""));
+    Ok(manifest::load_with(manifest, workenv_base)?)
+}
+
+/// The project in a directory without a manifest, if it is one that is recognised.
+fn assumed(directory: &Path, printer: &Printer) -> Result<Option<Project>, Error> {
+    let Some(recognised) = manifest::recognise(directory)? else {
+        return Ok(None);
+    };
+    let mut fact = format!("no manifest; packing {}", recognised.kind);
+    if let Some(note) = recognised.note {
+        fact = format!("{fact}: {note}");
+    }
+    printer.warn(&fact, Some("`flavor init` writes down what is assumed"));
+    let file = directory.join(manifest::FLAVOR_TOML);
+    Ok(Some(manifest::parse(&file, &recognised.manifest)?))
 }
 
 fn target(args: &PackArgs) -> &str {

@@ -29,7 +29,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ),
     (
         "init",
-        "`policy init`; the directory for keys is made by `trust add`",
+        "`policy init`; the directory for keys is made by `trust add`. `flavor init` is something else: it writes a manifest",
     ),
     (
         "workenv",

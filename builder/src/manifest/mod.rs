@@ -15,6 +15,7 @@ mod node;
 mod project;
 mod python;
 mod reader;
+mod recognise;
 mod sections;
 
 use std::fs;
@@ -27,13 +28,14 @@ pub use project::{
     MadeKind, Native, Node, PLATFORMS, Package, Policy, Project, Purpose, Python, Reading,
     Requirement, Runtime, Sign, Slot, SlotModes, SlotTimes,
 };
+pub use recognise::{Recognised, recognise};
 
 use flavorpack::Bases;
 use reader::{Document, Section};
 pub(crate) use sections::DEFAULT_LEVEL;
 
 /// The manifest of its own.
-const FLAVOR_TOML: &str = "flavor.toml";
+pub(crate) const FLAVOR_TOML: &str = "flavor.toml";
 /// The manifest of a Python project, which may have a table for us.
 const PYPROJECT_TOML: &str = "pyproject.toml";
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 use psp_testkit::host::PACKAGE;
-use psp_testkit::project::text;
+use psp_testkit::project::{copy_program, text};
 use rustix::fs::inotify;
 
 use super::{CACHE, MANIFEST, assert_whole, entries, host, said, subject};
@@ -52,7 +52,7 @@ fn case_066_fifty_first_starts_at_once() {
     let second = subject(2000);
     second.manifest(&MANIFEST.replace("version = \"1\"", "version = \"2\""));
     second.file("app/other", 0o644, b"only in this version");
-    fs::copy(second.pack(), host.path("/srv/two.psp")).unwrap();
+    copy_program(&second.pack(), &host.path("/srv/two.psp")).unwrap();
     let cache = host.path(CACHE);
     for (what, packages, slots, envs) in [
         ("one package", [PACKAGE, PACKAGE], 2, 1),

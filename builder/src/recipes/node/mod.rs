@@ -116,6 +116,7 @@ mod tests {
             let node = Node {
                 runtime: Runtime::Found,
                 project: PathBuf::new(),
+                has_dependencies: false,
                 entries: entries.collect(),
             };
             let (_, commands) = plain(&node, "app", 1);
