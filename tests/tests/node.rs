@@ -71,6 +71,9 @@ fn a_project_without_dependencies_needs_no_lock_file() {
     );
     project.file("lib/index.js", 0o644, b"console.log(__dirname)\n");
     project.file("node_modules/x/index.js", 0o644, b"");
+    project.file(".npmrc", 0o644, b"//registry.example/:_authToken=secret\n");
+    project.file(".env", 0o644, b"TOKEN=secret\n");
+    succeed(flavor().arg("keygen").current_dir(project.path()));
     project.manifest("[node]\n");
     let package = project.pack();
     let said = succeed(&mut project.start(&package));
@@ -85,6 +88,10 @@ fn a_project_without_dependencies_needs_no_lock_file() {
         listed.contains("index.js") && !listed.contains("node_modules"),
         "{listed}"
     );
+    // What is the owner's alone is in no package, least of all the key that signs.
+    for secret in ["flavor-signing.key", ".npmrc", ".env", "flavor.toml"] {
+        assert!(!listed.contains(secret), "{listed}");
+    }
     assert!(listed.contains("tool 1.0.0"), "{listed}");
 }
 

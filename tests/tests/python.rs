@@ -278,6 +278,7 @@ fn a_project_without_a_manifest_is_packed_as_init_would_write_it() {
             && said.contains("`flavor init` writes down what is assumed"),
         "{said}"
     );
+    assert!(!project.path().join("build").exists());
     let assumed = fs::read(project.output()).unwrap();
     assert!(!project.path().join("flavor.toml").exists());
     let output = succeed(&mut project.start(&project.output()));

@@ -91,6 +91,8 @@ struct Described {
     #[serde(default)]
     bin: serde_json::Value,
     #[serde(default)]
+    scripts: serde_json::Value,
+    #[serde(default)]
     dependencies: BTreeMap<String, serde_json::Value>,
 }
 
@@ -115,7 +117,7 @@ impl Described {
         })
     }
 
-    /// `bin`, or else `main`. Names and paths that a package cannot have are none.
+    /// `bin`, or else `main`, or else the script of `node SCRIPT` in `scripts.start`. Names and paths that a package cannot have are none.
     fn entries(&self, name: &str) -> Vec<(String, String)> {
         let script = |value: &serde_json::Value| {
             let text = value.as_str()?;
@@ -130,7 +132,14 @@ impl Described {
                 .filter_map(|(name, value)| Some((name.clone(), script(value)?)))
                 .collect(),
             serde_json::Value::String(_) => one(&self.bin).into_iter().collect(),
-            _ => one(&self.main).into_iter().collect(),
+            _ => {
+                let start = self.scripts.get("start").and_then(|start| start.as_str());
+                let start = start.and_then(|start| start.strip_prefix("node "));
+                let start = start.filter(|start| !start.contains(' '));
+                let start = start.map(serde_json::Value::from).unwrap_or_default();
+                let entry = one(&self.main).or_else(|| one(&start));
+                entry.into_iter().collect()
+            }
         }
     }
 }

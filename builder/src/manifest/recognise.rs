@@ -161,7 +161,11 @@ fn node(text: &str) -> Option<Recognised> {
             format!("{}\n", package(&name, field("version").unwrap_or("0.1.0")))
         }
     };
-    let starts = described.get("bin").is_some() || field("main").is_some();
+    let start = described
+        .pointer("/scripts/start")
+        .and_then(|start| start.as_str());
+    let is_node = start.is_some_and(|start| start.starts_with("node "));
+    let starts = described.get("bin").is_some() || field("main").is_some() || is_node;
     let entry = match starts {
         true => "# entry = \"server.js\"\n",
         false => "entry = \"index.js\"\n",

@@ -7,6 +7,7 @@
 //!
 //! One file a recipe; nothing else knows languages.
 
+mod copy;
 mod error;
 pub mod explain;
 pub mod libraries;

@@ -1,18 +1,19 @@
 //! The project's files, and what npm installs beside them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use super::super::libraries;
 use super::super::program::run;
-use super::super::{RECIPE_DIRECTORY, RecipeError};
+use super::super::{RecipeError, copy};
 use super::runtime::{Found, bare};
 use crate::manifest::Node;
 
-/// What is not copied, besides packages of an earlier build: what npm makes anew, and the history.
-const LEFT_OUT: [&str; 2] = ["node_modules", ".git"];
+/// What is left out at the top of a project: its history, and what describes the package.
+fn is_left_out(name: &str) -> bool {
+    [".git", "flavor.toml"].contains(&name)
+}
 
 /// Copies the project to `app` and installs what its lock file names, without what is for development. Returns the names of
 /// the installed packages.
@@ -26,7 +27,7 @@ pub(super) fn install(
     target: &str,
     app: &Path,
 ) -> Result<Vec<String>, RecipeError> {
-    copy(&node.project, app)?;
+    copy::project(&node.project, app, &is_left_out)?;
     for (_, script) in &node.entries {
         let path = app.join(script);
         if !path.is_file() {
@@ -36,7 +37,9 @@ pub(super) fn install(
             });
         }
     }
+    let settings = app.join(".npmrc");
     if !has_lock(app) {
+        without(&settings)?;
         return match node.has_dependencies {
             true => Err(RecipeError::NoLock {
                 project: node.project.clone(),
@@ -60,6 +63,8 @@ pub(super) fn install(
     let path = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
     npm.env("PATH", std::env::join_paths(path).unwrap_or_default());
     run("npm", &mut npm)?;
+    // It is read for the last time, and may hold a token.
+    without(&settings)?;
     let modules = app.join("node_modules");
     // What npm notes for itself; a package is not changed.
     let _ = fs::remove_file(modules.join(".package-lock.json"));
@@ -69,38 +74,19 @@ pub(super) fn install(
     Ok(names)
 }
 
+fn without(path: &Path) -> Result<(), RecipeError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(RecipeError::write(path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn has_lock(app: &Path) -> bool {
     ["package-lock.json", "npm-shrinkwrap.json"]
         .iter()
         .any(|name| app.join(name).exists())
-}
-
-/// Copies a directory. Links stay links.
-fn copy(from: &Path, to: &Path) -> Result<(), RecipeError> {
-    let unreadable = |error| RecipeError::read(from, error);
-    fs::create_dir_all(to).map_err(|error| RecipeError::write(to, error))?;
-    for entry in fs::read_dir(from).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        // TMPDIR may lie in the project.
-        let is_recipes = text.starts_with(RECIPE_DIRECTORY);
-        if is_recipes || LEFT_OUT.contains(&&*text) || text.ends_with(".psp") {
-            continue;
-        }
-        let (source, target) = (entry.path(), to.join(&name));
-        let kind = entry.file_type().map_err(unreadable)?;
-        let written = |error| RecipeError::write(&target, error);
-        if kind.is_dir() {
-            copy(&source, &target)?;
-        } else if kind.is_symlink() {
-            let link = fs::read_link(&source).map_err(unreadable)?;
-            symlink(link, &target).map_err(written)?;
-        } else if kind.is_file() {
-            fs::copy(&source, &target).map_err(|error| RecipeError::read(&source, error))?;
-        }
-    }
-    Ok(())
 }
 
 /// Names the packages in a `node_modules`, and looks at every native addon.
@@ -134,6 +120,14 @@ fn examine(
             && libraries::elf(&path, target)?.is_none()
         {
             let inside = path.strip_prefix(top).unwrap_or(&path);
+            // Some packages bring their addons for every system, and choose when they are loaded.
+            if inside
+                .components()
+                .any(|part| part.as_os_str() == "prebuilds")
+            {
+                without(&path)?;
+                continue;
+            }
             return Err(RecipeError::Addon {
                 addon: inside.to_owned(),
                 target: target.to_owned(),

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::super::RecipeError;
 use super::super::program::run;
+use super::super::{RecipeError, copy};
 use super::runtime::{Interpreter, bare};
 use super::tree::without_prefix;
 use crate::binary::runpath;
@@ -50,17 +50,31 @@ pub(super) fn install(
         "--target",
     ]);
     pip.arg(lib);
-    for source in &python.sources {
+    let projects = lib.with_file_name("projects");
+    for (nth, source) in python.sources.iter().enumerate() {
         match source {
             Requirement::Named(name) => pip.arg(name),
             Requirement::File(path) => pip.arg("--requirement").arg(existing(path)?),
-            Requirement::Project(path) => pip.arg(existing(path)?),
+            Requirement::Project(path) => {
+                // Building leaves files in a project, and would take in those of an earlier build.
+                let copied = projects.join(nth.to_string());
+                copy::project(existing(path)?, &copied, &is_built)?;
+                pip.arg(copied)
+            }
         };
     }
     bare(&mut pip);
     run("pip", &mut pip)?;
+    if projects.exists() {
+        fs::remove_dir_all(&projects).map_err(|error| RecipeError::write(&projects, error))?;
+    }
     tidy(lib, lib, Path::new(&interpreter.prefix))?;
     distributions(lib)
+}
+
+/// What an earlier build has left at the top of a project.
+fn is_built(name: &str) -> bool {
+    name == "build" || name.ends_with(".egg-info")
 }
 
 fn existing(path: &Path) -> Result<&Path, RecipeError> {
