@@ -186,10 +186,12 @@ fn distributions(lib: &Path) -> Result<Vec<String>, RecipeError> {
 pub(super) fn compile(rt: &Path, directory: &Path, top: &Path) -> Result<(), RecipeError> {
     let mut command = Command::new(rt.join("bin/python3"));
     command
-        .args(["-I", "-B", "-m", "compileall", "-f", "-qq", "-s"])
+        .args(["-s", "-S", "-B", "-m", "compileall", "-f", "-qq", "-s"])
         .arg(top)
         .arg(directory)
+        .current_dir(top)
         .env_clear()
+        // Before 3.11, the order of sets is in the byte code. `-I` would have it ignored.
         .env("PYTHONHASHSEED", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
