@@ -1,8 +1,10 @@
 //! Real applications: the projects in `tests/apps`, packed by their recipes.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::project::{Project, flavor, text};
 
@@ -66,6 +68,24 @@ impl App {
         let mut command = Command::new(self.tree.join(program));
         command.args(args).env_clear();
         command
+    }
+
+    /// What the package answers to a GET for this path. It is a server that says its port on standard error.
+    pub fn get(&self, path: &str) -> String {
+        let mut start = self.start(&[]);
+        start.stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut server = start.spawn().unwrap();
+        let mut port = String::new();
+        let said = server.stderr.take().unwrap();
+        BufReader::new(said).read_line(&mut port).unwrap();
+        let port: u16 = port.trim().parse().unwrap_or_else(|_| panic!("{port}"));
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        answer
     }
 
     /// No file says where it was made: in no directory of a recipe or of the project, and nothing of these.

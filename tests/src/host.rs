@@ -54,6 +54,14 @@ pub struct Host {
 /// The package in a [`Host`].
 pub const PACKAGE: &str = "/srv/app.psp";
 
+/// `sh -euc SCRIPT sh` with mounts of its own.
+pub fn unshare(script: &str) -> Command {
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--mount", "--propagation", "private", "--"]);
+    command.args(["/bin/sh", "-euc", script, "sh"]);
+    command
+}
+
 impl Host {
     /// A host with this package. `prepare` is a shell script that runs in it as root.
     pub fn new(package: &Path, prepare: &str) -> Host {
@@ -61,16 +69,8 @@ impl Host {
         let script = format!(
             "{MOUNTS}\ncp \"$1\" {PACKAGE}; chmod 755 {PACKAGE}\n{TEMPORARY}\n{prepare}\necho ready; read -r end || :"
         );
-        let mut holder = Command::new("unshare")
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "--",
-                "/bin/sh",
-                "-euc",
-            ])
-            .args([OsStr::new(&script), OsStr::new("sh"), package.as_os_str()])
+        let mut holder = unshare(&script)
+            .arg(package)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

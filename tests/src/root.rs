@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::host::need_root;
+use crate::host::{need_root, unshare};
 use crate::project::{copy_program, need, text};
 
 /// A root directory for a package: empty but for the package, `/proc`, `/tmp`, and the C library where it is wanted.
@@ -37,18 +37,9 @@ impl Root {
 
     /// The package, with an empty environment but for `HOME`.
     pub fn start(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("/usr/bin/unshare");
+        let script = "mount -t proc proc \"$1/proc\"; shift; exec /usr/sbin/chroot \"$@\"";
+        let mut command = unshare(script);
         command
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "--",
-                "/bin/sh",
-                "-euc",
-            ])
-            .arg("mount -t proc proc \"$1/proc\"; shift; exec /usr/sbin/chroot \"$@\"")
-            .arg("sh")
             .args([
                 self.directory.path(),
                 self.directory.path(),

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use psp_testkit::app::{App, same, succeed};
 use psp_testkit::project::{Project, flavor, text};
@@ -158,31 +156,17 @@ fn numpy_computes() {
 #[test]
 fn a_project_with_commands_serves_a_page_and_gives_the_same_bytes_again() {
     let app = App::pack("flask-hello");
-    let mut server = app
-        .start(&[])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    BufReader::new(server.stderr.take().unwrap())
-        .read_line(&mut port)
-        .unwrap();
-    let port: u16 = port.trim().parse().unwrap_or_else(|_| panic!("{port}"));
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream
-        .write_all(b"GET /hello/you HTTP/1.0\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
+    let answer = app.get("/hello/you");
     assert!(answer.contains("\"hello\":\"you\""), "{answer}");
     assert!(answer.contains("/rt/bin/python3\""), "{answer}");
 
     let output = succeed(app.start(&[]).env("FLAVOR_COMMAND", "flask-workers"));
     assert_eq!(text(&output.stdout), "285\n");
     says_nothing_of_this_machine(&app);
+    // Its build tool would leave these in the project.
+    for left in ["build", "src/flask_hello.egg-info"] {
+        assert!(!app.project.path().join("source").join(left).exists());
+    }
     let again = App::pack("flask-hello");
     assert!(
         fs::read(&app.package).unwrap() == fs::read(&again.package).unwrap(),
@@ -191,24 +175,26 @@ fn a_project_with_commands_serves_a_page_and_gives_the_same_bytes_again() {
 }
 
 /// A project without a dependency, whose build needs none either: an in-tree backend.
-fn offline(entry: &str) -> Project {
+fn offline(tool: &str) -> Project {
     let project = Project::new();
-    project.file(
-        "pyproject.toml",
-        0o644,
-        format!(
-            "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
-         [project]\nname = \"small\"\nversion = \"1.0\"\n{entry}"
-        )
-        .as_bytes(),
-    );
-    project.file("backend.py", 0o644, BACKEND.as_bytes());
-    project.file(
-        "small.py",
-        0o644,
-        b"import os\n\ndef main():\n    print('small', os.environ.get('A'), os.environ.get('B'))\n",
-    );
+    let code =
+        "import os\n\ndef main():\n    print('small', os.environ.get('A'), os.environ.get('B'))\n";
+    write_project(&project, "", "small", code, tool);
     project
+}
+
+/// Writes a project of one module below `directory`, which is empty or ends in a slash.
+fn write_project(project: &Project, directory: &str, name: &str, code: &str, tool: &str) {
+    let write = |file: &str, text: &str| {
+        project.file(&format!("{directory}{file}"), 0o644, text.as_bytes());
+    };
+    let described = format!(
+        "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
+         [project]\nname = \"{name}\"\nversion = \"1.0\"\n{tool}"
+    );
+    write("pyproject.toml", &described);
+    write("backend.py", &BACKEND.replace("NAME", name));
+    write(&format!("{name}.py"), code);
 }
 
 /// The least that pip builds a wheel with.
@@ -216,77 +202,69 @@ const BACKEND: &str = r#"
 import os, zipfile
 
 def build_wheel(directory, config_settings=None, metadata_directory=None):
-    name = "small-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
-        wheel.write("small.py")
-        info = "small-1.0.dist-info/"
-        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
-        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(info + "RECORD", "".join(f"{n},,\n" for n in ["small.py", info + "METADATA", info + "WHEEL", info + "RECORD"]))
-    return name
+    info = "NAME-1.0.dist-info/"
+    files = {
+        info + "METADATA": "Metadata-Version: 2.1\nName: NAME\nVersion: 1.0\n",
+        info + "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[info + "RECORD"] = "".join(f"{n},,\n" for n in ["NAME.py", *files, info + "RECORD"])
+    with zipfile.ZipFile(os.path.join(directory, "NAME-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.write("NAME.py")
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    return "NAME-1.0-py3-none-any.whl"
 "#;
 
-fn pack_manifest(project: &Project, manifest: &str) -> Output {
-    flavor()
-        .args([
-            "pack",
-            "--level",
-            "1",
-            "--no-cache",
-            "--key-seed",
-            "tests",
-            "--output",
-        ])
-        .arg(project.output())
-        .arg("--manifest")
-        .arg(project.path().join(manifest))
-        .env("PIP_NO_INDEX", "1")
-        .output()
-        .unwrap()
+/// Packs a project without a network.
+fn pack(project: &Project) -> Command {
+    let mut command = flavor();
+    command.args(["pack", "--level", "1", "--no-cache", "--key-seed", "tests"]);
+    command.arg("--output").arg(project.output());
+    command.env("PIP_NO_INDEX", "1");
+    command
 }
 
 #[test]
-fn a_python_project_of_flavorpack_builds_and_starts() {
-    let tool = "[project.scripts]\nsmall = \"small:main\"\n[tool.flavor]\nentry_point = \"small:main\"\n\
-                [tool.flavor.execution.runtime.env]\nunset = [\"A\"]\nset = { B = \"b\" }\n";
-    let project = offline(tool);
-    let output = pack_manifest(&project, "pyproject.toml");
-    assert!(output.status.success(), "{}", text(&output.stderr));
+fn a_python_project_of_flavorpack_builds_with_its_dependencies_and_starts() {
+    let tool = "[project.scripts]\nsmall = \"small:main\"\n[tool.flavor]\npackage_name = \"renamed\"\n\
+                [tool.flavor.build]\ndependencies = [\"lib\"]\n\
+                [tool.flavor.execution.runtime.env]\nunset = [\"A\"]\nset = { B = \"b\" }\n\
+                [tool.flavor.policy]\nrequire_env = [\"NEEDED\"]\n";
+    let project = Project::new();
+    let code = "import os, helper\n\ndef main():\n    print(helper.NAME, os.environ.get('A'), os.environ.get('B'))\n";
+    write_project(&project, "", "small", code, tool);
+    write_project(&project, "lib/", "helper", "NAME = 'helped'\n", "");
+    succeed(pack(&project).arg(project.path()));
     let package = project.output();
-    let output = succeed(project.start(&package).env("A", "a"));
-    assert_eq!(text(&output.stdout), "small None b\n");
+    let output = succeed(project.start(&package).env("A", "a").env("NEEDED", "1"));
+    assert_eq!(text(&output.stdout), "helped None b\n");
+    let refused = project.start(&package).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("NEEDED"),
+        "{said}"
+    );
+    let inspected = succeed(flavor().arg("inspect").arg(&package));
+    assert!(text(&inspected.stdout).contains("renamed 1.0"));
 }
 
 #[test]
 fn a_project_without_a_manifest_is_packed_as_init_would_write_it() {
     let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
-    let mut pack = flavor();
-    pack.args([
-        "pack",
-        "--level",
-        "1",
-        "--no-cache",
-        "--key-seed",
-        "tests",
-        "--output",
-    ]);
-    pack.arg(project.output()).arg(project.path());
-    let output = succeed(pack.env("PIP_NO_INDEX", "1"));
+    let output = succeed(pack(&project).arg(project.path()));
     let said = text(&output.stderr).into_owned();
     assert!(
         said.contains("no manifest; packing a Python project (pyproject.toml)")
             && said.contains("`flavor init` writes down what is assumed"),
         "{said}"
     );
-    assert!(!project.path().join("build").exists());
     let assumed = fs::read(project.output()).unwrap();
     assert!(!project.path().join("flavor.toml").exists());
     let output = succeed(&mut project.start(&project.output()));
     assert_eq!(text(&output.stdout), "small None None\n");
 
     succeed(flavor().arg("init").arg(project.path()));
-    let output = pack_manifest(&project, "flavor.toml");
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    succeed(pack(&project).arg(project.path()));
     assert!(
         assumed == fs::read(project.output()).unwrap(),
         "the written manifest gives another package"

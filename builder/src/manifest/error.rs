@@ -82,6 +82,14 @@ pub enum Problem {
         /// The other one.
         first: &'static str,
     },
+    /// A project that `[node]` is to pack has no `package.json`.
+    #[error("there is no package.json in {} that can be read: {error}", .project.display())]
+    NoPackageJson {
+        /// Its directory, resolved.
+        project: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
     /// A key that the section does not have.
     #[error("unknown key `{key}` in {section}")]
     UnknownKey {
@@ -256,6 +264,9 @@ impl Problem {
             Self::JsonSyntax { .. } => "see https://json.org; there are no comments in JSON".into(),
             Self::DuplicateKey { .. } => "keep one of them".into(),
             Self::Foreign { fault, .. } => fault.help().into(),
+            Self::NoPackageJson { .. } => {
+                "`project` in [node] is the project's directory, relative to the manifest; without it, the manifest's own".into()
+            }
             Self::TwoRecipes { .. } => {
                 "keep one of them, and describe the rest with a `[[slot]]`".into()
             }

@@ -15,6 +15,7 @@ mod node;
 mod project;
 mod python;
 mod reader;
+mod recipe;
 mod recognise;
 mod sections;
 
@@ -25,14 +26,13 @@ use std::path::{Path, PathBuf};
 pub use error::{ManifestError, Problem};
 pub use project::{
     Command, Compression, Desktop, Entry, EntryPoint, EnvRules, KeySource, Lifecycle, Made,
-    MadeKind, Native, Node, PLATFORMS, Package, Policy, Project, Purpose, Python, Reading,
+    MadeKind, Native, Node, PLATFORMS, Package, Policy, Project, Purpose, Python, Reading, Recipe,
     Requirement, Runtime, Sign, Slot, SlotModes, SlotTimes,
 };
 pub use recognise::{Recognised, recognise};
 
 use flavorpack::Bases;
 use reader::{Document, Section};
-pub(crate) use sections::DEFAULT_LEVEL;
 
 /// The manifest of its own.
 pub(crate) const FLAVOR_TOML: &str = "flavor.toml";

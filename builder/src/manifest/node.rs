@@ -1,6 +1,6 @@
 //! `[node]`: the keys of the recipe, and what it takes over from the project's `package.json`.
 
-use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use psp_format::metadata::{is_name, is_package_name, is_version};
@@ -8,34 +8,29 @@ use psp_format::path;
 use serde::Deserialize;
 
 use super::error::{ManifestError, Problem};
-use super::project::{Node, Package, Runtime};
-use super::python::runtime;
+use super::project::{Node, Package, Recipe};
 use super::reader::{Section, Value};
+use super::recipe::{Asked, resolved, runtime};
 use super::sections::text;
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
-/// What `[node]` says, with what the project's own file adds.
-pub(super) struct Read {
-    pub(super) node: Node,
-    /// Of `package.json`, where it says a name and a version that a package can have.
-    pub(super) package: Option<Package>,
-    /// The line where the section begins.
-    pub(super) line: usize,
-}
-
 /// Without an entry, `has_command` says that something else is started.
-pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Result<Read> {
+pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Result<Asked> {
     let section = value.table()?;
     section.only(&["runtime", "project", "entry"])?;
-    let project = directory.join(text(&section, "project")?.unwrap_or_else(|| ".".into()));
+    let project = text(&section, "project")?.unwrap_or_else(|| ".".into());
+    let project = resolved(directory, &project);
     let file = project.join("package.json");
-    let content = super::read(&file)?;
+    let content = fs::read_to_string(&file).map_err(|error| {
+        value.error(Problem::NoPackageJson {
+            project: project.clone(),
+            error,
+        })
+    })?;
     let described: Described = serde_json::from_str(&content).map_err(|error| {
-        let problem = Problem::JsonSyntax {
-            message: error.to_string(),
-        };
-        ManifestError::new(&file, Some(error.line()), problem)
+        let message = error.to_string();
+        ManifestError::new(&file, Some(error.line()), Problem::JsonSyntax { message })
     })?;
     let name = described.package_name();
     let entries = match entry(&section)? {
@@ -45,16 +40,13 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
     if entries.is_empty() && !has_command {
         section.require("entry", "entry = \"server.js\"")?;
     }
-    Ok(Read {
-        node: Node {
-            runtime: match runtime(&section, directory)? {
-                Runtime::Version(version) => Runtime::Version(version),
-                other => other,
-            },
-            has_dependencies: !described.dependencies.is_empty(),
+    Ok(Asked {
+        recipe: Recipe::Node(Node {
+            runtime: runtime(&section, directory)?,
+            has_dependencies: described.installs_something(),
             project,
             entries,
-        },
+        }),
         package: described.package(name),
         line: section.line(),
     })
@@ -93,10 +85,28 @@ struct Described {
     #[serde(default)]
     scripts: serde_json::Value,
     #[serde(default)]
-    dependencies: BTreeMap<String, serde_json::Value>,
+    dependencies: serde_json::Value,
+    #[serde(default, rename = "optionalDependencies")]
+    optional_dependencies: serde_json::Value,
+    #[serde(default)]
+    workspaces: serde_json::Value,
 }
 
 impl Described {
+    /// Whether npm would install anything for those who use the project.
+    fn installs_something(&self) -> bool {
+        let all = [
+            &self.dependencies,
+            &self.optional_dependencies,
+            &self.workspaces,
+        ];
+        all.iter().any(|value| match value {
+            serde_json::Value::Object(items) => !items.is_empty(),
+            serde_json::Value::Array(items) => !items.is_empty(),
+            _ => false,
+        })
+    }
+
     /// The name without its scope, as `bin` has it.
     fn package_name(&self) -> String {
         let name = self.name.as_str().unwrap_or_default();

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use crate::binary::Version;
 pub use psp_format::metadata::{Lifecycle, Purpose, TARGETS as PLATFORMS};
 
+/// The level that slots are compressed with unless they say otherwise: packing happens once, starting many times.
+pub(crate) const DEFAULT_LEVEL: u8 = 19;
+
 /// What the manifest says is to be packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
@@ -35,12 +38,10 @@ pub struct Project {
     pub desktop: Option<Desktop>,
     /// `[sign]`.
     pub sign: Option<Sign>,
-    /// `[native]`.
-    pub native: Option<Native>,
-    /// `[python]`.
-    pub python: Option<Python>,
-    /// `[node]`.
-    pub node: Option<Node>,
+    /// Where slots and commands come from that the manifest does not spell out.
+    pub recipe: Option<Recipe>,
+    /// The oldest glibc that the package is to run with.
+    pub glibc_floor: Option<Version>,
 }
 
 /// Who the package is.
@@ -93,6 +94,31 @@ pub struct Slot {
     pub modes: SlotModes,
     /// The line of the manifest where the slot begins.
     pub line: usize,
+}
+
+impl Slot {
+    /// A slot of which a manifest says no more than this: everything of the source, and the defaults.
+    pub fn new(id: &str, source: PathBuf, target: &str, line: usize) -> Slot {
+        Slot {
+            id: id.into(),
+            source,
+            target: target.into(),
+            include: vec!["**".into()],
+            exclude: Vec::new(),
+            lifecycle: Lifecycle::Cached,
+            purpose: Purpose::Payload,
+            platforms: Vec::new(),
+            compression: Compression::Zstd {
+                level: DEFAULT_LEVEL,
+            },
+            mutable: false,
+            permissions: None,
+            times: SlotTimes::default(),
+            reading: Reading::default(),
+            modes: SlotModes::default(),
+            line,
+        }
+    }
 }
 
 /// How a source is read that is no directory.
@@ -149,6 +175,17 @@ pub struct Command {
 }
 
 impl Command {
+    /// A program with arguments and nothing else; `exec` stands on `line` of the manifest.
+    pub fn new(exec: String, args: Vec<String>, line: usize) -> Command {
+        Command {
+            exec,
+            args,
+            env: BTreeMap::new(),
+            cwd: None,
+            line,
+        }
+    }
+
     /// `exec` and `args` as one list, as the format wants it.
     pub fn argv(&self) -> Vec<String> {
         std::iter::once(&self.exec)
@@ -213,15 +250,24 @@ pub enum KeySource {
     Command(String),
 }
 
-/// Programs that were compiled for their processor, and what is checked of all of the package that was.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A section that stands for slots and commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipe {
+    /// `[native]` with a `binary`.
+    Native(Native),
+    /// `[python]`, or a Python project of flavorpack.
+    Python(Python),
+    /// `[node]`.
+    Node(Node),
+}
+
+/// Programs that were compiled for their processor.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Native {
-    /// The recipe's programs, resolved, the default command first; none where there is no recipe.
+    /// The programs, resolved, the default command first; at least one.
     pub binaries: Vec<PathBuf>,
     /// Whether the libraries that they need go with them.
     pub bundle_libraries: bool,
-    /// The oldest glibc that the package is to run with.
-    pub glibc_floor: Option<Version>,
 }
 
 /// A Python application: an interpreter, distributions, and what is started of them.
@@ -266,7 +312,7 @@ pub struct Node {
     pub runtime: Runtime,
     /// The directory with `package.json`, resolved.
     pub project: PathBuf,
-    /// Whether `package.json` names dependencies.
+    /// Whether `package.json` names anything that npm would install.
     pub has_dependencies: bool,
     /// Names of commands, and their scripts in the project; none only where `[command]` starts something else.
     pub entries: Vec<(String, String)>,

@@ -5,8 +5,9 @@ use std::path::Path;
 use psp_format::metadata::{is_name, is_package_name, is_version};
 
 use super::error::ManifestError;
-use super::project::{Entry, EntryPoint, Package, Python, Requirement, Runtime};
+use super::project::{Entry, EntryPoint, Package, Python, Recipe, Requirement, Runtime};
 use super::reader::{Document, Section, Value};
+use super::recipe::{Asked, resolved, runtime};
 use super::sections::text;
 
 type Result<T> = std::result::Result<T, ManifestError>;
@@ -22,17 +23,8 @@ const STRIP: [&str; 7] = [
     "pydoc_data",
 ];
 
-/// What `[python]` says, with what the project's own metadata adds.
-pub(super) struct Read {
-    pub(super) python: Python,
-    /// Of `[project]`, where the recipe packs a project that says its name and version.
-    pub(super) package: Option<Package>,
-    /// The line where the section begins.
-    pub(super) line: usize,
-}
-
 /// Without an entry point, `has_command` says that something else is started.
-pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Result<Read> {
+pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Result<Asked> {
     let section = value.table()?;
     section.only(&[
         "runtime",
@@ -43,13 +35,13 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
         "module",
         "strip",
     ])?;
-    let project = text(&section, "project")?.map(|path| directory.join(path));
+    let project = text(&section, "project")?.map(|path| resolved(directory, &path));
     let mut sources = Vec::new();
     if let Some(project) = &project {
         sources.push(Requirement::Project(project.clone()));
     }
     if let Some(file) = text(&section, "requirements-file")? {
-        sources.push(Requirement::File(directory.join(file)));
+        sources.push(Requirement::File(resolved(directory, &file)));
     }
     if let Some(value) = section.get("requirements") {
         for item in value.items()? {
@@ -86,13 +78,13 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
         }
         None => STRIP.map(str::to_owned).into(),
     };
-    Ok(Read {
-        python: Python {
+    Ok(Asked {
+        recipe: Recipe::Python(Python {
             runtime: runtime(&section, directory)?,
             sources,
             entries,
             strip,
-        },
+        }),
         package: described.package,
         line: section.line(),
     })
@@ -104,7 +96,7 @@ pub(super) fn of_project(directory: &Path, further: &[String], entry_point: Entr
     Python {
         runtime: Runtime::Found,
         sources: all
-            .map(|path| Requirement::Project(directory.join(path)))
+            .map(|path| Requirement::Project(resolved(directory, path)))
             .collect(),
         entries: vec![Entry {
             name: None,
@@ -112,23 +104,6 @@ pub(super) fn of_project(directory: &Path, further: &[String], entry_point: Entr
         }],
         strip: STRIP.map(str::to_owned).into(),
     }
-}
-
-/// `runtime`, of either recipe.
-pub(super) fn runtime(section: &Section<'_>, directory: &Path) -> Result<Runtime> {
-    let Some(value) = section.get("runtime") else {
-        return Ok(Runtime::Found);
-    };
-    let text = value.text_that(
-        |text| !text.is_empty(),
-        "a version, or the path of an installation, an interpreter or an archive of one",
-        "\"3.11\"",
-    )?;
-    let is_version = text.split('.').all(|part| part.parse::<u32>().is_ok());
-    Ok(match is_version {
-        true => Runtime::Version(text.into()),
-        false => Runtime::Path(directory.join(text)),
-    })
 }
 
 /// `entry-point` or `module`.

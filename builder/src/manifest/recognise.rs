@@ -223,6 +223,7 @@ fn name_of(directory: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::project::Recipe;
     use super::*;
 
     fn of(
@@ -312,6 +313,6 @@ mod tests {
         assert_eq!(project.package.name, "c_1");
         let requirements = of("", "", "", true).unwrap_or_else(|| unreachable!());
         let project = super::super::parse(Path::new("flavor.toml"), &requirements.manifest);
-        assert!(project.is_ok_and(|project| project.python.is_some()));
+        assert!(project.is_ok_and(|project| matches!(project.recipe, Some(Recipe::Python(_)))));
     }
 }

@@ -8,21 +8,17 @@ use psp_format::path;
 
 use super::error::{ManifestError, Problem};
 use super::flavorpack::{self, python::PythonProject};
-use super::node;
 use super::project::{
-    Command, Compression, Desktop, EnvRules, KeySource, Lifecycle, Native, PLATFORMS, Package,
-    Policy, Project, Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
+    Command, Compression, DEFAULT_LEVEL, Desktop, EnvRules, KeySource, Lifecycle, PLATFORMS,
+    Package, Policy, Project, Purpose, Sign, Slot, SlotModes, SlotTimes,
 };
-use super::python;
 use super::reader::{Section, Value};
-use crate::binary::Version;
+use super::recipe;
 use crate::inputs::Filter;
-use crate::recipes;
+use crate::recipes::{self, Plain};
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
-/// The level that slots are compressed with unless they say otherwise: packing happens once, starting many times.
-pub(crate) const DEFAULT_LEVEL: u8 = 19;
 /// The longest age that a policy can name: a hundred years.
 pub(super) const MAX_AGE_DAYS: u32 = 36_525;
 
@@ -41,56 +37,27 @@ pub(super) fn project(
         ],
     })?;
     let directory = file.parent().unwrap_or(Path::new(""));
-    let flavorpacks = python.as_ref().and_then(|python| {
-        // Sections of ours beside it say what is packed.
-        let is_whole = section.get("command").is_none() && section.get("python").is_none();
-        is_whole.then(|| python.recipe(directory))
-    });
+    let asked = recipe::asked(section, directory, python.as_ref())?;
     let (named, rules) = python.map(|python| python.parts()).unzip();
     let optional = |key| section.get(key);
-    let native = optional("native")
-        .map(|value| native(&value, directory))
-        .transpose()?;
-    let python = optional("python")
-        .map(|value| python::read(&value, directory, section.get("command").is_some()))
-        .transpose()?;
-    let node = optional("node")
-        .map(|value| node::read(&value, directory, section.get("command").is_some()))
-        .transpose()?;
-    let has_binary = native
-        .as_ref()
-        .is_some_and(|(it, _)| !it.binaries.is_empty());
-    let mut recipes = has_binary.then_some("a `binary` in [native]");
-    for (key, other) in [("python", "[python]"), ("node", "[node]")] {
-        if let Some(value) = section.get(key)
-            && let Some(first) = recipes.replace(other)
-        {
-            return Err(value.error(Problem::TwoRecipes {
-                recipe: other,
-                first,
-            }));
-        }
-    }
-    let described = python.as_ref().and_then(|python| python.package.clone());
-    let described = described.or(node.as_ref().and_then(|node| node.package.clone()));
+    let described = asked.as_ref().and_then(|asked| asked.package.clone());
     let package = match (section.get("package"), named.or(described)) {
         (None, Some(package)) => package,
         _ => package(&section.require("package", "[package]")?.table()?)?,
     };
-    let python = match (python, flavorpacks) {
-        (Some(python), _) => Some((python.python, python.line)),
-        (None, Some(python)) => Some((python, section.line())),
-        (None, None) => None,
-    };
-    let (mut slots, recipe_commands) = match (&native, &python, &node) {
-        (_, _, Some(node)) => recipes::node::plain(&node.node, &package.name, node.line),
-        (_, Some((python, line)), _) => recipes::python::plain(python, &package.name, *line),
-        (Some((native, line)), ..) => recipes::native::plain(native, *line),
-        _ => Default::default(),
+    let mut rules = optional("env").map_or(Ok(rules.unwrap_or_default()), env)?;
+    let Plain {
+        mut slots,
+        command: recipe_command,
+        commands: mut by_name,
+    } = match &asked {
+        Some(asked) => {
+            recipes::isolate(&asked.recipe, &mut rules);
+            recipes::plain(&asked.recipe, &package.name, asked.line)
+        }
+        None => Plain::default(),
     };
     slots.extend(each(optional("slot"), |section| slot(section, directory))?);
-    let mut by_name = recipe_commands;
-    let recipe_command = by_name.remove("");
     by_name.extend(optional("commands").map_or(Ok(BTreeMap::new()), commands)?);
     Ok(Project {
         file: file.into(),
@@ -104,16 +71,7 @@ pub(super) fn project(
             (None, None) => return Err(section.error(Problem::NoCommand)),
         },
         commands: by_name,
-        env: {
-            let mut rules = optional("env").map_or(Ok(rules.unwrap_or_default()), env)?;
-            if python.is_some() {
-                recipes::python::isolate(&mut rules);
-            }
-            if node.is_some() {
-                recipes::node::isolate(&mut rules);
-            }
-            rules
-        },
+        env: rules,
         setup: each(optional("setup"), command)?,
         installs: false,
         policy: optional("policy").map(policy).transpose()?,
@@ -123,9 +81,8 @@ pub(super) fn project(
         sign: optional("sign")
             .map(|value| sign(&value, directory))
             .transpose()?,
-        native: native.map(|(native, _)| native),
-        python: python.map(|(python, _)| python),
-        node: node.map(|node| node.node),
+        recipe: asked.map(|asked| asked.recipe),
+        glibc_floor: recipe::glibc_floor(section)?,
     })
 }
 
@@ -185,30 +142,26 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
         .require("source", "source = \"build/app\"")?
         .text_that(|path| !path.is_empty(), "a path", "\"build/app\"")?;
     let choice = |key| section.get(key);
+    let target = section.get("target").map_or(Ok(id.into()), target)?;
+    let new = Slot::new(id, directory.join(source), &target, section.line());
     Ok(Slot {
-        id: id.into(),
-        source: directory.join(source),
-        target: section.get("target").map_or(Ok(id.into()), target)?,
-        include: globs(section, "include")?.unwrap_or_else(|| vec!["**".into()]),
+        include: globs(section, "include")?.unwrap_or_else(|| new.include.clone()),
         exclude: globs(section, "exclude")?.unwrap_or_default(),
-        lifecycle: choice("lifecycle").map_or(Ok(Lifecycle::Cached), |value| {
+        lifecycle: choice("lifecycle").map_or(Ok(new.lifecycle), |value| {
             value.choice(Lifecycle::ALL, |lifecycle| lifecycle.name())
         })?,
-        purpose: choice("purpose").map_or(Ok(Purpose::Payload), |value| {
+        purpose: choice("purpose").map_or(Ok(new.purpose), |value| {
             value.choice(Purpose::ALL, |purpose| purpose.name())
         })?,
         platforms: platforms(section)?,
-        compression: section.get("compression").map_or(
-            Ok(Compression::Zstd {
-                level: DEFAULT_LEVEL,
-            }),
-            |value| compression(&value.table()?),
-        )?,
+        compression: section
+            .get("compression")
+            .map_or(Ok(new.compression), |value| compression(&value.table()?))?,
         mutable: section
             .get("mutable")
-            .map_or(Ok(false), |value| value.flag())?,
+            .map_or(Ok(new.mutable), |value| value.flag())?,
         permissions: section.get("permissions").map(permissions).transpose()?,
-        times: choice("times").map_or(Ok(SlotTimes::default()), |value| {
+        times: choice("times").map_or(Ok(new.times), |value| {
             value.choice(
                 &[SlotTimes::Normalise, SlotTimes::Keep],
                 |times| match times {
@@ -217,8 +170,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
                 },
             )
         })?,
-        reading: Reading::ByName,
-        modes: choice("modes").map_or(Ok(SlotModes::default()), |value| {
+        modes: choice("modes").map_or(Ok(new.modes), |value| {
             value.choice(
                 &[SlotModes::Normalise, SlotModes::Keep],
                 |modes| match modes {
@@ -227,7 +179,7 @@ fn slot(section: &Section<'_>, directory: &Path) -> Result<Slot> {
                 },
             )
         })?,
-        line: section.line(),
+        ..new
     })
 }
 
@@ -441,62 +393,6 @@ fn sign(value: &Value<'_>, directory: &Path) -> Result<Sign> {
     };
     let public_key = text(&section, "public-key")?.map(|path| directory.join(path));
     Ok(Sign { key, public_key })
-}
-
-/// With the line where the section begins.
-fn native(value: &Value<'_>, directory: &Path) -> Result<(Native, usize)> {
-    let section = value.table()?;
-    section.only(&["binary", "bundle-libraries", "glibc-floor"])?;
-    let mut binaries: Vec<std::path::PathBuf> = Vec::new();
-    if let Some(value) = section.get("binary") {
-        let items = match value.items() {
-            Ok(items) => items,
-            Err(_) => vec![value.clone()],
-        };
-        for item in &items {
-            let path = item.text_that(
-                |path| Path::new(path).file_name().is_some_and(|name| is_name(&name.to_string_lossy())),
-                "the path of a program whose name has letters, digits, `.`, `_` and `-`, or a list of such",
-                "\"target/release/app\"",
-            )?;
-            let path = directory.join(path);
-            if binaries
-                .iter()
-                .any(|other| other.file_name() == path.file_name())
-            {
-                return Err(value.invalid(
-                    "a list of programs with different names",
-                    "binary = [\"app\"]",
-                ));
-            }
-            binaries.push(path);
-        }
-        if binaries.is_empty() {
-            return Err(value.invalid(
-                "a program, or a list of some",
-                "binary = \"target/release/app\"",
-            ));
-        }
-    }
-    let bundle = section.get("bundle-libraries");
-    if let (Some(bundle), true) = (&bundle, binaries.is_empty()) {
-        return Err(bundle.invalid("absent without `binary`", "binary = \"target/release/app\""));
-    }
-    let floor = section.get("glibc-floor").map(|value| {
-        value.text_that(
-            |text| text.parse::<Version>().is_ok(),
-            "a version of glibc in quotes",
-            "\"2.28\"",
-        )
-    });
-    Ok((
-        Native {
-            binaries,
-            bundle_libraries: bundle.map_or(Ok(false), |value| value.flag())?,
-            glibc_floor: floor.transpose()?.and_then(|text| text.parse().ok()),
-        },
-        section.line(),
-    ))
 }
 
 /// What `read` makes of each table of a list.

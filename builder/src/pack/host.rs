@@ -2,9 +2,11 @@
 //!
 //! Two things fail the build: a command that is, or on its way loads, a file for another processor; and a file that needs a
 //! newer glibc than `glibc-floor` in `[native]`. Foreign files that nothing starts are common (wheels of Python and
-//! modules of Node ship them side by side) and only warned about, as are names that some file systems cannot hold.
+//! modules of Node ship them side by side) and only warned about, as are names that some file systems cannot hold, and private
+//! keys, which nobody means to hand out, but for those of tests.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 
 use object::read::ReadCache;
 
@@ -13,6 +15,7 @@ use super::{Note, PackError, Remark};
 use crate::binary::{self, Binary, Finding, Inside, Node, Requirements, Subject, Version, Wanted};
 use crate::inputs::{Content, InputError, Kind, Source, shown};
 use crate::manifest::Project;
+use crate::signer::{PEM_LINE, begins_private_key};
 
 /// The largest file that every file system holds: FAT32 counts the bytes in 32 bits.
 const MAX_PORTABLE: u64 = u32::MAX as u64;
@@ -61,6 +64,14 @@ pub enum Concern {
         /// In bytes.
         size: u64,
     },
+    /// A private key, which everybody gets who gets the package.
+    #[error("{} is a private key, which everybody gets who gets the package: exclude it{}", shown(path), others(*more))]
+    PrivateKey {
+        /// Below the work environment.
+        path: Vec<u8>,
+        /// How many further keys there are in the slot.
+        more: usize,
+    },
     /// An executable or library for another system, which no command starts.
     #[error("{path} is {found}, not for {target}: exclude it if nothing needs it{}", others(*more))]
     Foreign {
@@ -89,11 +100,17 @@ pub(super) fn check(
     target: &str,
 ) -> Result<Vec<Note>, PackError> {
     let mut notes = names(slots, target);
+    let Contents {
+        inside,
+        subjects,
+        of_slot,
+        keys,
+    } = collect(slots)?;
+    notes.extend(keys);
     // The formats of other systems are read, but how their loaders search is not known here.
     if !target.starts_with("linux_") {
         return Ok(notes);
     }
-    let (inside, subjects, of_slot) = collect(slots)?;
     let wanted = Wanted {
         target: target.to_owned(),
         commands: project.started().collect(),
@@ -108,11 +125,7 @@ pub(super) fn check(
             target: target.to_owned(),
         });
     }
-    let floor = project
-        .native
-        .as_ref()
-        .and_then(|native| native.glibc_floor.as_ref());
-    if let Some(floor) = floor {
+    if let Some(floor) = &project.glibc_floor {
         check_floor(&needs, floor)?;
     }
     notes.extend(foreign(&needs, &of_slot, target));
@@ -131,37 +144,59 @@ fn check_floor(needs: &Requirements, floor: &Version) -> Result<(), PackError> {
     }
 }
 
-/// Every path of the slots, what their executables and libraries say, and the slot of each of those.
-fn collect(slots: &[PlannedSlot]) -> Result<(Inside, Vec<Subject>, Vec<&str>), PackError> {
-    let (mut inside, mut subjects, mut of_slot) = (Inside::default(), Vec::new(), Vec::new());
+/// What there is in the slots.
+#[derive(Default)]
+struct Contents<'s> {
+    /// Every path.
+    inside: Inside,
+    /// What executables and libraries say.
+    subjects: Vec<Subject>,
+    /// The slot of each of those.
+    of_slot: Vec<&'s str>,
+    /// One note for each slot with private keys.
+    keys: Vec<Note>,
+}
+
+fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
+    let mut out = Contents::default();
+    let Contents {
+        inside,
+        subjects,
+        of_slot,
+        keys,
+    } = &mut out;
     for slot in slots {
+        let mut private = Vec::new();
         let mut file = |inside: &mut Inside, path: Vec<u8>, content: &Content| {
-            let number = examined(content)?.map(|binary| {
-                let path = path.clone();
-                subjects.push(Subject { path, binary });
-                of_slot.push(slot.id.as_str());
-                subjects.len() - 1
-            });
+            let number = match examined(content)? {
+                Seen::Other => None,
+                Seen::PrivateKey => {
+                    private.push(path.clone());
+                    None
+                }
+                Seen::Binary(binary) => {
+                    let path = path.clone();
+                    subjects.push(Subject { path, binary });
+                    of_slot.push(slot.id.as_str());
+                    Some(subjects.len() - 1)
+                }
+            };
             inside.insert(path, Node::File(number));
             Ok::<(), PackError>(())
         };
-        let tree = match &slot.source {
+        let entries = match &slot.source {
             Source::File(input) => {
-                file(
-                    &mut inside,
-                    slot.target.clone().into_bytes(),
-                    &input.content,
-                )?;
-                continue;
+                file(inside, slot.target.clone().into_bytes(), &input.content)?;
+                &[][..]
             }
-            Source::Tree(tree) => tree,
+            Source::Tree(tree) => &tree.entries,
         };
-        for entry in &tree.entries {
+        for entry in entries {
             let path = slot.below(&entry.path);
             let node = match &entry.kind {
                 Kind::File { size, .. } if *size < MIN_EXECUTABLE => Node::File(None),
                 Kind::File { content, .. } => {
-                    file(&mut inside, path, content)?;
+                    file(inside, path, content)?;
                     continue;
                 }
                 Kind::Directory => Node::Directory,
@@ -173,24 +208,49 @@ fn collect(slots: &[PlannedSlot]) -> Result<(Inside, Vec<Subject>, Vec<&str>), P
             };
             inside.insert(path, node);
         }
+        let more = private.len().saturating_sub(1);
+        keys.extend(private.into_iter().next().map(|path| Note {
+            slot: slot.id.clone(),
+            note: Remark::Concern(Concern::PrivateKey { path, more }),
+        }));
     }
-    Ok((inside, subjects, of_slot))
+    Ok(out)
 }
 
-/// What a file says, if it is an executable or library. Of a large one, only the parts that matter are read.
-fn examined(content: &Content) -> Result<Option<Result<Binary, String>>, InputError> {
+/// What a file is.
+enum Seen {
+    /// An executable or library, or a damaged one.
+    Binary(Result<Binary, String>),
+    PrivateKey,
+    Other,
+}
+
+/// Looks at how a file begins. Of a large executable, only the parts that matter are read.
+fn examined(content: &Content) -> Result<Seen, InputError> {
     let Some(mut image) = content.image()? else {
-        return Ok(None);
+        return Ok(Seen::Other);
     };
-    let mut start = [0; 4];
-    // Shorter files are none; a disk that fails is met again when the content is packed.
-    if image.read_exact(&mut start).is_err() || !binary::begins_like_one(&start) {
-        return Ok(None);
+    let mut start = Vec::new();
+    // A disk that fails is met again when the content is packed.
+    if image
+        .by_ref()
+        .take(PEM_LINE)
+        .read_to_end(&mut start)
+        .is_err()
+    {
+        return Ok(Seen::Other);
     }
-    match binary::read(&ReadCache::new(image)) {
-        Ok(binary) => Ok(binary.map(Ok)),
-        Err(error) => Ok(Some(Err(error.to_string()))),
+    if begins_private_key(&start) {
+        return Ok(Seen::PrivateKey);
     }
+    if !binary::begins_like_one(&start) {
+        return Ok(Seen::Other);
+    }
+    Ok(match binary::read(&ReadCache::new(image)) {
+        Ok(Some(binary)) => Seen::Binary(Ok(binary)),
+        Ok(None) => Seen::Other,
+        Err(error) => Seen::Binary(Err(error.to_string())),
+    })
 }
 
 /// One note a slot for files of other targets.

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::{RECIPE_DIRECTORY, RecipeError};
+use crate::signer::{PEM_LINE, begins_private_key};
 
 /// What tools make and find anew, and what is for them alone.
 const LEFT_OUT: [&str; 8] = [
@@ -19,11 +20,6 @@ const LEFT_OUT: [&str; 8] = [
     ".mypy_cache",
     ".pytest_cache",
 ];
-
-/// How a private key in PEM begins, of any kind, encrypted or not.
-const PEM: &[u8] = b"-----BEGIN ";
-/// Its first line is within so many bytes.
-const FIRST_LINE: u64 = 64;
 
 /// Copies a directory. Links stay links, but for those that leave their directory. Left out are packages, directories that recipes work in (TMPDIR may lie in the
 /// project), private keys, `.env` and its kind, and at the top what `left_out` says.
@@ -75,16 +71,11 @@ fn is_left_out(name: &str) -> bool {
         || is_env
 }
 
-/// Whether a file is a private key in PEM. `flavor keygen` puts them where it is started.
+/// Whether a file is a private key. `flavor keygen` puts them where it is started.
 fn is_private_key(path: &Path) -> bool {
-    let mut first = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FIRST_LINE).read_to_end(&mut first));
-    let line = first
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let end: &[u8] = b"PRIVATE KEY-----";
-    read.is_ok() && line.starts_with(PEM) && line.trim_ascii_end().ends_with(end)
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(PEM_LINE).read_to_end(&mut start));
+    read.is_ok() && begins_private_key(&start)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use crate::printer::escape;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RecipeError {
-    /// A program that `binary` names is not there.
-    #[error("[native] names {}, which does not exist", .path.display())]
+    /// A program that the recipe names is not there.
+    #[error("{} does not exist", .path.display())]
     Missing {
         /// The program.
         path: PathBuf,
@@ -83,6 +83,14 @@ pub enum RecipeError {
         version: String,
         /// Those that were looked at, with commas between them.
         found: String,
+    },
+    /// A Node that does not work without its distribution.
+    #[error("{} reads parts of itself from {}, without which it does not start", .path.display(), escape(file))]
+    Scattered {
+        /// The program.
+        path: PathBuf,
+        /// One of those parts.
+        file: String,
     },
     /// What `runtime` names is no Node.
     #[error("{} is no Node that starts here", .path.display())]
@@ -201,6 +209,9 @@ impl RecipeError {
             RecipeError::NoNode { version, .. } => {
                 format!("install it (`nvm install {version}`), or name another with `runtime` in [node]")
             }
+            RecipeError::Scattered { .. } => {
+                "name a Node that is whole with `runtime` in [node], such as one of nodejs.org or of nvm".into()
+            }
             RecipeError::NotNode { .. } => {
                 "`runtime` is a version, a directory with `bin/node`, or the program".into()
             }
@@ -212,7 +223,7 @@ impl RecipeError {
             }
             RecipeError::Addon { .. } => "install it on a machine of that kind".into(),
             RecipeError::Program { program: "npm", .. } => {
-                "try the same in the project with `npm ci --omit=dev`".into()
+                "see that package-lock.json matches package.json (`npm install` makes it so), and try `npm ci --omit=dev` in the project".into()
             }
             RecipeError::Source { .. } => "the path is relative to the manifest".into(),
             RecipeError::NoProgram { .. } => "install it, or check its permissions".into(),

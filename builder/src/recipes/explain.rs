@@ -155,11 +155,7 @@ fn rest(project: &Project, out: &mut String) {
         }
     }
     // What is checked of all of the package is no recipe.
-    let floor = project
-        .native
-        .as_ref()
-        .and_then(|native| native.glibc_floor.as_ref());
-    if let Some(floor) = floor {
+    if let Some(floor) = &project.glibc_floor {
         let _ = write!(out, "\n[native]\nglibc-floor = \"{floor}\"\n");
     }
 }

@@ -11,9 +11,12 @@ use std::process::{Command, Stdio};
 
 use object::read::ReadCache;
 
-use super::RecipeError;
+use super::{RecipeError, write};
 use crate::binary::base::base;
 use crate::binary::{self, Binary, Elf, runpath};
+
+/// The run path of libraries that lie in one directory.
+pub(super) const BESIDE: &str = "$ORIGIN";
 
 /// Where a machine keeps its libraries.
 #[derive(Debug, Clone, Default)]
@@ -200,26 +203,60 @@ pub(super) fn elf(path: &Path, target: &str) -> Result<Option<Elf>, RecipeError>
     })
 }
 
-/// The file with this run path, where it needs one or has another. The less is changed, the less can go wrong.
+/// Whether a file that is moved with its libraries needs a run path: for another one, or instead of its own. The less is
+/// changed in a file, the less can go wrong.
+pub(super) fn needs_run_path(elf: &Elf) -> bool {
+    let needs_another = elf.needed.iter().any(|name| base(name).is_none());
+    needs_another || elf.runpath.is_some() || !elf.rpath.is_empty()
+}
+
+/// The content of the file at `from`, with this run path, if any.
 ///
 /// # Errors
 ///
-/// [`RecipeError::RunPath`].
-pub(super) fn with_run_path(
-    bytes: Vec<u8>,
-    from: &Path,
-    elf: &Elf,
-    path: &str,
-) -> Result<Vec<u8>, RecipeError> {
-    let needs_another = elf.needed.iter().any(|name| base(name).is_none());
-    let has_its_own = elf.runpath.is_some() || !elf.rpath.is_empty();
-    match needs_another || has_its_own {
-        true => runpath::set(&bytes, path).map_err(|error| RecipeError::RunPath {
+/// When it cannot be read, or its run path cannot be set.
+pub(super) fn with_run_path(from: &Path, run_path: Option<&str>) -> Result<Vec<u8>, RecipeError> {
+    let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
+    match run_path {
+        None => Ok(bytes),
+        Some(path) => runpath::set(&bytes, path).map_err(|error| RecipeError::RunPath {
             path: from.to_owned(),
             error,
         }),
-        false => Ok(bytes),
     }
+}
+
+/// Copies a program or library, with this run path, if any.
+///
+/// # Errors
+///
+/// As [`with_run_path`], and when it cannot be written.
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    mode: u32,
+    run_path: Option<&str>,
+) -> Result<(), RecipeError> {
+    write(to, &with_run_path(from, run_path)?, mode)
+}
+
+/// Copies a library into `lib` of the tree `into`, where the others are found beside it. Says what was done.
+///
+/// # Errors
+///
+/// As [`copy`].
+pub(super) fn bundle(library: &Library, into: &Path) -> Result<String, RecipeError> {
+    let name = format!("lib/{}", library.name);
+    let run_path = needs_run_path(&library.elf).then_some(BESIDE);
+    copy(&library.path, &into.join(&name), 0o644, run_path)?;
+    Ok(described(&name, &library.path, run_path))
+}
+
+/// A line on a file of a tree.
+pub(super) fn described(name: &str, from: &Path, run_path: Option<&str>) -> String {
+    let run_path = run_path.map(|path| format!(", with the run path {path}"));
+    let run_path = run_path.unwrap_or_default();
+    format!("{name} from {}{run_path}", from.display())
 }
 
 fn read(path: &Path) -> Result<Option<Binary>, RecipeError> {

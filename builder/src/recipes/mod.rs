@@ -5,25 +5,34 @@
 //! for it too. [`expand`] then makes the directories that those slots take in. What comes out is a plain project, which
 //! [`explain`] prints as a manifest.
 //!
-//! One file a recipe; nothing else knows languages.
+//! One module a recipe; nothing else knows languages. What two of them need has a module of its own: [`libraries`], `copy`,
+//! `program`.
 
 mod copy;
 mod error;
 pub mod explain;
 pub mod libraries;
-pub mod native;
-pub mod node;
+mod native;
+mod node;
 mod program;
-pub mod python;
+mod python;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 pub use error::RecipeError;
 
 use crate::interrupt::{self, Kept};
-use crate::manifest::Project;
+use crate::manifest::{Command, EnvRules, Project, Purpose, Recipe, Slot};
+
+/// Id and target of the slot of an interpreter or runtime, which upgrades of an application share.
+const RUNTIME: &str = "rt";
+/// Id and target of the slot of an application.
+const APP: &str = "app";
 
 /// How the names of the directories begin that recipes work in.
 const RECIPE_DIRECTORY: &str = "flavor-recipe-";
@@ -52,43 +61,96 @@ pub struct Staged {
     pub content: Vec<String>,
 }
 
-/// Does what the recipes of a project say, for this target; with `is_checked`, finds out whether its commands can be started.
+/// The slots and commands that a recipe's section stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// Their sources are made when the recipe is followed.
+    pub slots: Vec<Slot>,
+    /// The default command.
+    pub command: Option<Command>,
+    /// The named commands, if there are several.
+    pub commands: BTreeMap<String, Command>,
+}
+
+impl Plain {
+    /// The command called `default` is the default one, or else the first.
+    fn new(slots: Vec<Slot>, commands: Vec<(String, Command)>, default: &str) -> Plain {
+        let own = commands.iter().find(|(name, _)| name == default);
+        let command = own.or(commands.first()).map(|(_, command)| command.clone());
+        let commands = match commands.len() {
+            0 | 1 => BTreeMap::new(),
+            _ => commands.into_iter().collect(),
+        };
+        Plain {
+            slots,
+            command,
+            commands,
+        }
+    }
+}
+
+/// What a recipe stands for in the package of this name. Its section begins on `line` of the manifest.
+pub fn plain(recipe: &Recipe, package: &str, line: usize) -> Plain {
+    match recipe {
+        Recipe::Native(native) => native::plain(native, line),
+        Recipe::Python(python) => python::plain(python, package, line),
+        Recipe::Node(node) => node::plain(node, package, line),
+    }
+}
+
+/// Adds that no variable of the caller's changes what the package brings. A manifest that passes one by name has it passed.
+pub fn isolate(recipe: &Recipe, rules: &mut EnvRules) {
+    let names: &[&str] = match recipe {
+        Recipe::Native(_) => &[],
+        Recipe::Python(_) => &python::ISOLATION,
+        Recipe::Node(_) => &node::ISOLATION,
+    };
+    for name in names {
+        if !rules.unset.iter().any(|unset| unset == name) {
+            rules.unset.push((*name).to_owned());
+        }
+    }
+}
+
+/// The slots of an application and of what it runs on.
+fn runtime_and_app(line: usize) -> Vec<Slot> {
+    let slot = |id: &str, purpose| Slot {
+        purpose,
+        // What is staged is not there yet.
+        ..Slot::new(id, id.into(), id, line)
+    };
+    vec![slot(RUNTIME, Purpose::Runtime), slot(APP, Purpose::Code)]
+}
+
+/// Follows the recipe of a project, for this target; with `is_checked`, finds out whether its commands can be started.
 ///
 /// # Errors
 ///
-/// When a recipe cannot be followed. What it made until then is removed.
+/// When that is not possible. What was made until then is removed.
 pub fn expand(
     mut project: Project,
     target: &str,
     is_checked: bool,
 ) -> Result<Expanded, RecipeError> {
-    let native = project
-        .native
-        .as_ref()
-        .filter(|native| native::is_staged(native));
-    let (mut staged, mut directory, mut remembered) = (Vec::new(), None, None);
-    if native.is_some() || project.python.is_some() || project.node.is_some() {
-        let make = || tempfile::Builder::new().prefix(RECIPE_DIRECTORY).tempdir();
-        let (kept, made) = interrupt::keep(make)
-            .map_err(|error| RecipeError::write(&std::env::temp_dir(), error))?;
-        if let Some(native) = native {
-            staged.push(native::stage(native, target, &made.path().join("native"))?);
+    let Some(recipe) = project.recipe.as_ref().filter(|recipe| is_staged(recipe)) else {
+        return Ok(Expanded {
+            project,
+            staged: Vec::new(),
+            directory: None,
+            _kept: None,
+        });
+    };
+    let make = || tempfile::Builder::new().prefix(RECIPE_DIRECTORY).tempdir();
+    let (kept, made) =
+        interrupt::keep(make).map_err(|error| RecipeError::write(&std::env::temp_dir(), error))?;
+    let into = made.path();
+    let staged = match recipe {
+        Recipe::Native(native) => vec![native::stage(native, target, &into.join("native"))?],
+        Recipe::Python(python) => {
+            python::stage(python, &project.package.name, target, is_checked, into)?
         }
-        if let Some(python) = &project.python {
-            let name = &project.package.name;
-            staged.extend(python::stage(
-                python,
-                name,
-                target,
-                is_checked,
-                made.path(),
-            )?);
-        }
-        if let Some(node) = &project.node {
-            staged.extend(node::stage(node, target, made.path())?);
-        }
-        (directory, remembered) = (Some(made), Some(kept));
-    }
+        Recipe::Node(node) => node::stage(node, target, into)?,
+    };
     for made in &staged {
         let mut slots = project.slots.iter_mut();
         if let Some(slot) = slots.find(|slot| slot.id == made.slot) {
@@ -98,14 +160,64 @@ pub fn expand(
     Ok(Expanded {
         project,
         staged,
-        directory,
-        _kept: remembered,
+        directory: Some(made),
+        _kept: Some(kept),
     })
+}
+
+/// Whether a recipe makes directories.
+fn is_staged(recipe: &Recipe) -> bool {
+    match recipe {
+        Recipe::Native(native) => native::is_staged(native),
+        Recipe::Python(_) | Recipe::Node(_) => true,
+    }
 }
 
 impl Expanded {
     /// Whether a directory was made.
     pub fn is_staged(&self) -> bool {
         self.directory.is_some()
+    }
+}
+
+impl Staged {
+    fn new(slot: &str, directory: PathBuf, content: Vec<String>) -> Staged {
+        Staged {
+            slot: slot.into(),
+            directory,
+            content,
+        }
+    }
+}
+
+/// Writes a file with these permission bits; its directory is made.
+fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), RecipeError> {
+    let error = |error| RecipeError::write(path, error);
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(error)?;
+    fs::write(path, content).map_err(error)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_command_is_the_one_that_is_called_so_or_the_first() {
+        for (names, default, named) in [
+            (&[][..], None, ""),
+            (&["x"], Some("x"), ""),
+            (&["x", "y"], Some("x"), "x,y"),
+            (&["x", "app"], Some("app"), "app,x"),
+        ] {
+            let command = |name: &&str| {
+                let command = Command::new((*name).to_owned(), Vec::new(), 1);
+                ((*name).to_owned(), command)
+            };
+            let plain = Plain::new(Vec::new(), names.iter().map(command).collect(), "app");
+            assert_eq!(plain.command.map(|it| it.exec).as_deref(), default);
+            let all: Vec<String> = plain.commands.into_keys().collect();
+            assert_eq!(all.join(","), named);
+        }
     }
 }

@@ -28,6 +28,16 @@ pub use words::WordsFault;
 /// How `--private-key` names a program.
 const PROGRAM_PREFIX: &[u8] = b"cmd:";
 
+/// The first line of a private key in PEM is within so many bytes.
+pub(crate) const PEM_LINE: u64 = 64;
+
+/// Whether a file that starts so is a private key in PEM, of any kind, encrypted or not (RFC 7468).
+pub(crate) fn begins_private_key(start: &[u8]) -> bool {
+    let line = start.split(|byte| *byte == b'\n').next();
+    let line = line.unwrap_or_default().trim_ascii_end();
+    line.starts_with(b"-----BEGIN ") && line.ends_with(b"PRIVATE KEY-----")
+}
+
 /// Somebody who can sign.
 #[derive(Debug)]
 pub enum Signer {

@@ -1,6 +1,6 @@
 //! `[python]`, and `[tool.flavor]` of flavorpack's Python projects, which becomes it.
 
-use flavor::manifest::{Entry, EntryPoint, Requirement, Runtime};
+use flavor::manifest::{Entry, EntryPoint, Recipe, Requirement, Runtime};
 
 use super::*;
 
@@ -32,7 +32,9 @@ fn a_python_project_of_flavorpack_is_the_recipe_with_its_dependencies() {
     let dir = directory(&[("pyproject.toml", PYTHON)]);
     let project = manifest::load(&dir.path().join("pyproject.toml")).unwrap();
     assert_eq!(project.package.name, "my-app");
-    let python = project.python.unwrap();
+    let Some(Recipe::Python(python)) = project.recipe else {
+        panic!("{:?}", project.recipe);
+    };
     let sources = [".", "../lib"].map(|path| Requirement::Project(dir.path().join(path)));
     assert_eq!(python.sources, sources);
     let point = EntryPoint::Function {
@@ -92,7 +94,9 @@ fn the_recipe_takes_name_version_and_commands_of_its_project() {
         .map(|slot| slot.target.as_str())
         .collect();
     assert_eq!(targets, ["rt", "app"]);
-    let python = project.python.unwrap();
+    let Some(Recipe::Python(python)) = project.recipe else {
+        panic!("{:?}", project.recipe);
+    };
     assert_eq!((python.runtime, python.strip.len()), (Runtime::Found, 0));
 }
 

@@ -23,10 +23,10 @@ pub use fault::Fault;
 use super::error::{ManifestError, Problem};
 use super::json::{Document, Item, Object};
 use super::project::{
-    Command, Compression, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy, Project,
-    Purpose, Reading, Sign, Slot, SlotModes, SlotTimes,
+    Command, EnvRules, KeySource, Lifecycle, PLATFORMS, Package, Policy, Project, Purpose, Reading,
+    Sign, Slot,
 };
-use super::sections::{DEFAULT_LEVEL, MAX_AGE_DAYS, is_variable};
+use super::sections::{MAX_AGE_DAYS, is_variable};
 use paths::{Targets, foreign, inside};
 use setup::Setup;
 
@@ -98,9 +98,8 @@ pub(super) fn load(file: &Path, text: &str, bases: &Bases<'_>) -> Result<Project
             Some(item) => sign(&item, bases)?,
             None => None,
         },
-        native: None,
-        python: None,
-        node: None,
+        recipe: None,
+        glibc_floor: None,
     })
 }
 
@@ -186,11 +185,6 @@ fn slot(object: &Object<'_>, nth: usize, bases: &Bases<'_>) -> Result<(Slot, Str
     let lifecycles: Vec<&str> = Lifecycle::ALL.iter().map(|value| value.name()).collect();
     let purposes: Vec<&str> = Purpose::ALL.iter().map(|value| value.name()).collect();
     let slot = Slot {
-        id,
-        source,
-        target,
-        include: vec!["**".into()],
-        exclude: Vec::new(),
         lifecycle: object
             .get("lifecycle")
             .map_or(Ok(Lifecycle::Runtime), |item| {
@@ -199,19 +193,12 @@ fn slot(object: &Object<'_>, nth: usize, bases: &Bases<'_>) -> Result<(Slot, Str
         purpose: object.get("purpose").map_or(Ok(Purpose::Data), |item| {
             item.choice(&purposes, Purpose::from_name)
         })?,
-        platforms: Vec::new(),
-        compression: Compression::Zstd {
-            level: DEFAULT_LEVEL,
-        },
-        mutable: false,
         permissions: object
             .get("permissions")
             .map(|item| paths::mode(&item))
             .transpose()?,
-        times: SlotTimes::Normalise,
-        modes: SlotModes::Normalise,
         reading,
-        line: object.at().line(),
+        ..Slot::new(&id, source, &target, object.at().line())
     };
     Ok((slot, stated))
 }
@@ -286,12 +273,10 @@ fn execution_of(object: &Object<'_>, targets: &Targets) -> Result<Command> {
         (Some(env), None) | (None, Some(env)) => variables_of(&env, targets)?,
         (None, None) => BTreeMap::new(),
     };
+    let exec = argv.next().unwrap_or_default();
     Ok(Command {
-        exec: argv.next().unwrap_or_default(),
-        args: argv.collect(),
         env,
-        cwd: None,
-        line: item.line(),
+        ..Command::new(exec, argv.collect(), item.line())
     })
 }
 

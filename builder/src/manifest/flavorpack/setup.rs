@@ -199,13 +199,9 @@ impl Setup {
     fn run(&mut self, at: &Item<'_>, argv: Vec<String>, installs: bool) {
         let mut argv = argv.into_iter();
         self.installs |= installs;
-        self.commands.push(Command {
-            exec: argv.next().unwrap_or_default(),
-            args: argv.collect(),
-            env: BTreeMap::new(),
-            cwd: None,
-            line: at.line(),
-        });
+        let exec = argv.next().unwrap_or_default();
+        self.commands
+            .push(Command::new(exec, argv.collect(), at.line()));
     }
 }
 

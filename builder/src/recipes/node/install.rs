@@ -1,7 +1,8 @@
 //! The project's files, and what npm installs beside them.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::super::libraries;
@@ -47,20 +48,19 @@ pub(super) fn install(
             false => Ok(Vec::new()),
         };
     }
-    let mut npm = Command::new("npm");
-    npm.args([
-        "ci",
-        "--omit=dev",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ]);
+    // npm, and the scripts that it starts, take the node that is first in PATH: addons are compiled for that one.
+    let bin = app.with_file_name("bin");
+    let node = bin.join("node");
+    fs::create_dir_all(&bin)
+        .and_then(|()| symlink(&found.program, &node))
+        .map_err(|error| RecipeError::write(&node, error))?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(bin).chain(std::env::split_paths(&path));
+    let mut npm = Command::new(npm_of(Path::new(&found.program)));
+    npm.args(["ci", "--omit=dev", "--no-audit", "--no-fund"]);
+    npm.args(["--loglevel=error", "--color=false"]);
     npm.current_dir(app);
     bare(&mut npm);
-    // Addons are built for the runtime that is packed.
-    let own = found.program.parent().unwrap_or(Path::new("/"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
     npm.env("PATH", std::env::join_paths(path).unwrap_or_default());
     run("npm", &mut npm)?;
     // It is read for the last time, and may hold a token.
@@ -72,6 +72,15 @@ pub(super) fn install(
     examine(&modules, &modules, target, &mut names)?;
     names.sort();
     Ok(names)
+}
+
+/// The npm that came with this Node, or else the one in PATH.
+fn npm_of(node: &Path) -> PathBuf {
+    let beside = node.with_file_name("npm");
+    match beside.is_file() {
+        true => beside,
+        false => "npm".into(),
+    }
 }
 
 fn without(path: &Path) -> Result<(), RecipeError> {

@@ -1,110 +1,115 @@
-//! The runtime: looked for in PATH and where nvm keeps its versions, or named by a path.
+//! Where Node comes from: PATH, nvm, fnm, volta, or a path of the manifest.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use psp_launcher::env_vars::HOME;
+use serde::Deserialize;
+
 use super::super::RecipeError;
 use super::super::libraries::{self, Host};
-use super::super::program::run;
+use super::super::program::{along_path, installed, is_version, listed, run};
 use crate::manifest::Runtime;
 
-/// A runtime on this machine.
-#[derive(Debug, Clone)]
+/// What Node says of itself, one JSON object. Distributions may keep some of its modules in files of their own, which it
+/// reads by absolute paths.
+const FACTS: &str = "JSON.stringify({
+    version: process.versions.node,
+    program: require('fs').realpathSync(process.execPath),
+    outside: ((process.config.target_defaults || {}).defines || [])
+        .filter(define => define.startsWith('NODE_SHARED_BUILTIN_'))
+        .map(define => define.split('=')[1] || '')})";
+
+/// Where version managers keep what they install: directories of versions below the home directory, and in each of those
+/// the program.
+const MANAGERS: [(&str, &str); 3] = [
+    (".nvm/versions/node", "bin/node"),
+    (".local/share/fnm/node-versions", "installation/bin/node"),
+    (".volta/tools/image/node", "bin/node"),
+];
+
+/// A Node on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Found {
     /// The program itself, no link to it.
-    pub(super) program: PathBuf,
-    /// `20.11.1`.
-    pub(super) version: String,
+    pub(super) program: String,
+    /// Three numbers.
+    version: String,
+    /// Files that it reads its own modules from.
+    outside: Vec<String>,
 }
 
 /// Finds it.
 ///
 /// # Errors
 ///
-/// When there is none, saying which there are.
+/// When there is none, saying which there are, or when the one that is there does not work without its distribution.
 pub(super) fn find(runtime: &Runtime) -> Result<Found, RecipeError> {
-    let (version, places) = match runtime {
-        Runtime::Path(path) if path.is_dir() => (String::new(), vec![path.join("bin/node")]),
-        Runtime::Path(path) => (String::new(), vec![path.clone()]),
-        Runtime::Version(version) => (version.clone(), candidates()),
-        Runtime::Found => (String::new(), candidates()),
+    let places = match runtime {
+        Runtime::Path(path) => vec![path.join("bin/node"), path.clone()],
+        Runtime::Version(_) => along_path("node").into_iter().chain(managed()).collect(),
+        Runtime::Found => along_path("node"),
     };
-    let mut found = Vec::new();
-    for place in &places {
-        let Some(runtime) = ask(place) else {
-            continue;
-        };
-        if is_version(&runtime.version, &version) {
-            return Ok(runtime);
+    let places = places.iter().filter(|path| path.is_file());
+    choose(places.filter_map(|path| ask(path)).collect(), runtime)
+}
+
+/// The first one of the version that is whole.
+fn choose(found: Vec<Found>, runtime: &Runtime) -> Result<Found, RecipeError> {
+    let asked: Vec<&Found> = match runtime {
+        Runtime::Version(version) => {
+            let is_asked = |found: &&Found| is_version(&found.version, version);
+            found.iter().filter(is_asked).collect()
         }
-        found.push(runtime.version);
+        Runtime::Found | Runtime::Path(_) => found.iter().collect(),
+    };
+    if let Some(whole) = asked.iter().find(|found| found.outside.is_empty()) {
+        return Ok((*whole).clone());
     }
-    found.dedup();
-    match runtime {
-        Runtime::Path(path) => Err(RecipeError::NotNode { path: path.clone() }),
-        _ => Err(RecipeError::NoNode {
-            version,
-            found: found.join(", "),
-        }),
-    }
-}
-
-/// Programs that may be a runtime: the first in PATH is the one that a person means.
-fn candidates() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut out: Vec<PathBuf> = std::env::split_paths(&path)
-        .map(|directory| directory.join("node"))
-        .filter(|path| path.is_file())
-        .collect();
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let nvm = std::env::var_os("NVM_DIR").map(PathBuf::from);
-    let nvm = nvm.or_else(|| home.map(|home| home.join(".nvm")));
-    if let Some(nvm) = nvm {
-        let versions = fs::read_dir(nvm.join("versions/node"))
-            .into_iter()
-            .flatten();
-        let mut versions: Vec<PathBuf> = versions.flatten().map(|entry| entry.path()).collect();
-        // The newest first: numbers compare as numbers.
-        versions.sort_by_key(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let numbers = name.trim_start_matches('v').split('.');
-            std::cmp::Reverse(
-                numbers
-                    .map(|n| n.parse().unwrap_or(0))
-                    .collect::<Vec<u32>>(),
-            )
-        });
-        out.extend(versions.into_iter().map(|version| version.join("bin/node")));
-    }
-    out
-}
-
-fn ask(program: &Path) -> Option<Found> {
-    let mut command = Command::new(program);
-    command.args(["-p", "process.execPath + '\\n' + process.versions.node"]);
-    bare(&mut command);
-    let output = run("node", &mut command).ok()?;
-    let mut lines = output.lines();
-    let (path, version) = (lines.next()?, lines.next()?);
-    Some(Found {
-        program: fs::canonicalize(path).ok()?,
-        version: version.to_owned(),
+    Err(match (asked.first(), runtime) {
+        (Some(scattered), _) => RecipeError::Scattered {
+            path: scattered.program.clone().into(),
+            file: scattered.outside.first().cloned().unwrap_or_default(),
+        },
+        (None, Runtime::Path(path)) => RecipeError::NotNode { path: path.clone() },
+        (None, Runtime::Found) => RecipeError::NoNode {
+            version: String::new(),
+            found: String::new(),
+        },
+        (None, Runtime::Version(version)) => RecipeError::NoNode {
+            version: version.clone(),
+            found: listed(found.into_iter().map(|found| found.version).collect()),
+        },
     })
 }
 
-/// Whether a version is the one asked for, as far as that says.
-fn is_version(version: &str, asked: &str) -> bool {
-    version
-        .strip_prefix(asked)
-        .is_some_and(|rest| asked.is_empty() || rest.is_empty() || rest.starts_with('.'))
+/// What version managers have installed.
+fn managed() -> Vec<PathBuf> {
+    let Some(home) = std::env::var_os(HOME).map(PathBuf::from) else {
+        return Vec::new();
+    };
+    let of_manager = |(versions, program): &(&str, &str)| installed(&home.join(versions), program);
+    MANAGERS.iter().flat_map(of_manager).collect()
 }
 
-/// Gives a command the caller's environment without what changes a runtime.
+/// What the program says, if it is Node.
+fn ask(program: &Path) -> Option<Found> {
+    let mut command = Command::new(program);
+    command.args(["-p", FACTS]);
+    bare(&mut command);
+    let output = run("node", &mut command).ok()?;
+    serde_json::from_str(&output).ok()
+}
+
+/// Gives a command the caller's environment without what changes Node, and without what an npm that started this program says
+/// of its own project.
 pub(super) fn bare(command: &mut Command) {
-    for name in super::ISOLATION {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let of_a_run = ["npm_package_", "npm_lifecycle_", "npm_config_local_prefix"];
+        if super::ISOLATION.contains(&&*text) || of_a_run.iter().any(|it| text.starts_with(it)) {
+            command.env_remove(&name);
+        }
     }
 }
 
@@ -114,64 +119,54 @@ pub(super) fn bare(command: &mut Command) {
 ///
 /// When it is not for the target, or a library of it is missing.
 pub(super) fn stage(found: &Found, target: &str, rt: &Path) -> Result<Vec<String>, RecipeError> {
+    let program = PathBuf::from(&found.program);
+    let bundled = libraries::closure(&Host::read(target), std::slice::from_ref(&program), target)?;
+    let needs_path =
+        libraries::elf(&program, target)?.is_some_and(|elf| libraries::needs_run_path(&elf));
+    let run_path = needs_path.then_some("$ORIGIN/../lib");
+    libraries::copy(&program, &rt.join("bin/node"), 0o755, run_path)?;
     let mut content = vec![format!("node {}", found.version)];
-    let bundled = libraries::closure(
-        &Host::read(target),
-        std::slice::from_ref(&found.program),
-        target,
-    )?;
-    if let Some(elf) = libraries::elf(&found.program, target)? {
-        copy(
-            &found.program,
-            &elf,
-            &rt.join("bin/node"),
-            "$ORIGIN/../lib",
-            0o755,
-        )?;
-    }
     for library in &bundled {
-        let to = rt.join("lib").join(&library.name);
-        copy(&library.path, &library.elf, &to, "$ORIGIN", 0o644)?;
-        content.push(format!(
-            "lib/{} from {}",
-            library.name,
-            library.path.display()
-        ));
+        content.push(libraries::bundle(library, rt)?);
     }
     Ok(content)
-}
-
-fn copy(
-    from: &Path,
-    elf: &crate::binary::Elf,
-    to: &Path,
-    run_path: &str,
-    mode: u32,
-) -> Result<(), RecipeError> {
-    let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
-    let bytes = libraries::with_run_path(bytes, from, elf, run_path)?;
-    let write = |error| RecipeError::write(to, error);
-    fs::create_dir_all(to.parent().unwrap_or(to)).map_err(write)?;
-    fs::write(to, bytes).map_err(write)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode)).map_err(write)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn versions_match_as_far_as_they_are_given() {
-        for (asked, is) in [
-            ("", true),
-            ("20", true),
-            ("20.1", false),
-            ("20.11", true),
-            ("20.11.1", true),
-            ("2", false),
-            ("20.11.1.1", false),
-        ] {
-            assert_eq!(is_version("20.11.1", asked), is, "{asked}");
+    fn found(version: &str, outside: &[&str]) -> Found {
+        Found {
+            version: version.into(),
+            program: format!("/{version}/node"),
+            outside: outside.iter().map(|file| (*file).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn the_first_whole_one_of_the_version_is_taken() {
+        let of = |version: &str| {
+            let of_debian = found("20.1.0", &["/usr/share/nodejs/undici.js"]);
+            let all = vec![of_debian, found("20.2.0", &[]), found("18.0.0", &[])];
+            let chosen = choose(all, &Runtime::Version(version.into()));
+            chosen
+                .map(|node| node.version)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(of("20"), Ok("20.2.0".into()));
+        assert_eq!(of("18"), Ok("18.0.0".into()));
+        let scattered = "/20.1.0/node reads parts of itself from /usr/share/nodejs/undici.js, without which it does not start";
+        assert_eq!(of("20.1"), Err(scattered.into()));
+        let none = "no Node 22 is on this machine; there is 18.0.0, 20.1.0, 20.2.0";
+        assert_eq!(of("22"), Err(none.into()));
+        let nowhere = choose(Vec::new(), &Runtime::Found).map_err(|error| error.to_string());
+        assert_eq!(nowhere, Err("no Node is on this machine".into()));
+    }
+
+    #[test]
+    fn nothing_that_is_no_node_is_one() {
+        assert_eq!(ask(Path::new("/bin/sh")), None);
+        assert_eq!(ask(Path::new("/nonexistent/node")), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::super::program::run;
 use super::super::{RecipeError, copy};
@@ -11,7 +11,7 @@ use super::tree::without_prefix;
 use crate::binary::runpath;
 use crate::manifest::{Python, Requirement};
 
-/// Installs what the section names into `lib`. Returns name and version of each distribution.
+/// Installs what the section names into `lib`. Returns `NAME-VERSION` of each distribution.
 ///
 /// pip is the interpreter's own, or, where it has none, the one in the staged tree. What configures pip (its variables,
 /// its files) is the caller's: indexes, proxies, hashes.
@@ -69,7 +69,15 @@ pub(super) fn install(
         fs::remove_dir_all(&projects).map_err(|error| RecipeError::write(&projects, error))?;
     }
     tidy(lib, lib, Path::new(&interpreter.prefix))?;
-    distributions(lib)
+    // Empty without the scripts, as it mostly is.
+    let _ = fs::remove_dir(lib.join("bin"));
+    let mut names = Vec::new();
+    for distribution in distributions(lib)? {
+        list_what_is_there(lib, &distribution)?;
+        let name = distribution.file_stem().unwrap_or_default();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    Ok(names)
 }
 
 /// What an earlier build has left at the top of a project.
@@ -104,14 +112,11 @@ fn tidy(lib: &Path, directory: &Path, prefix: &Path) -> Result<(), RecipeError> 
         let name = name.to_string_lossy();
         let of_distribution = directory.extension().is_some_and(|it| it == "dist-info");
         let bytes = || fs::read(&path).map_err(|error| RecipeError::read(&path, error));
-        let remove = || fs::remove_file(&path).map_err(|error| RecipeError::write(&path, error));
         let is_local =
             || Ok::<_, RecipeError>(bytes()?.windows(8).any(|window| window == b"file:///"));
-        if directory == lib.join("bin") && bytes()?.starts_with(b"#!/") {
-            remove()?;
-        } else if of_distribution && name == "direct_url.json" && is_local()? {
-            remove()?;
-            unlist(&directory.join("RECORD"), "direct_url.json")?;
+        let is_bound = directory == lib.join("bin") && bytes()?.starts_with(b"#!/");
+        if is_bound || of_distribution && name == "direct_url.json" && is_local()? {
+            fs::remove_file(&path).map_err(|error| RecipeError::write(&path, error))?;
         } else if is_library(&name) {
             relocate(&path, bytes()?, prefix)?;
         }
@@ -124,17 +129,23 @@ fn is_library(name: &str) -> bool {
     name.ends_with(".so") || name.contains(".so.")
 }
 
-/// Takes a file out of the list of its distribution's.
-fn unlist(record: &Path, name: &str) -> Result<(), RecipeError> {
-    let Ok(text) = fs::read_to_string(record) else {
+/// Takes out of the list of a distribution's files what is not there (any more): `PATH,DIGEST,SIZE`, a line each, with paths
+/// that count from `lib` (<https://packaging.python.org/en/latest/specifications/recording-installed-packages/>).
+fn list_what_is_there(lib: &Path, distribution: &Path) -> Result<(), RecipeError> {
+    let record = distribution.join("RECORD");
+    let Ok(text) = fs::read_to_string(&record) else {
         return Ok(());
     };
-    let inside = format!("/{name},");
-    let kept: String = text
-        .split_inclusive('\n')
-        .filter(|line| !line.contains(&inside))
-        .collect();
-    fs::write(record, kept).map_err(|error| RecipeError::write(record, error))
+    let is_there = |line: &&str| {
+        // A path with a comma in it stands in quotes; what it names is left alone.
+        let path = line.split(',').next().unwrap_or_default();
+        path.starts_with('"') || lib.join(path).exists()
+    };
+    let kept: String = text.split_inclusive('\n').filter(is_there).collect();
+    match kept == text {
+        true => Ok(()),
+        false => fs::write(&record, kept).map_err(|error| RecipeError::write(&record, error)),
+    }
 }
 
 /// Writes a library again without absolute run paths; wheels from an index have none.
@@ -164,48 +175,67 @@ fn relocate(path: &Path, bytes: Vec<u8>, prefix: &Path) -> Result<(), RecipeErro
     }
 }
 
-/// `NAME-VERSION` of each installed distribution, sorted.
-fn distributions(lib: &Path) -> Result<Vec<String>, RecipeError> {
+/// The directories `NAME-VERSION.dist-info`, in the order of their names.
+fn distributions(lib: &Path) -> Result<Vec<PathBuf>, RecipeError> {
     let unreadable = |error| RecipeError::read(lib, error);
     let mut out = Vec::new();
     for entry in fs::read_dir(lib).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        let name = name.to_string_lossy();
-        out.extend(name.strip_suffix(".dist-info").map(str::to_owned));
+        out.push(entry.map_err(unreadable)?.path());
     }
+    out.retain(|path| path.extension().is_some_and(|it| it == "dist-info"));
     out.sort();
     Ok(out)
 }
 
-/// Compiles all of a directory for the interpreter in `rt`. The names in it count from `top`. Packing makes the byte code
-/// independent of file times. `-B`, as the compiler itself would otherwise leave byte code with other names in it; what cannot be compiled (templates, tests of syntax errors) stays as it is.
+/// Compiles what is below the second argument; names in it count from the first. Byte code that is not checked against its
+/// source (PEP 552) is valid wherever it lies. What cannot be compiled (templates, tests of syntax errors) stays as it is.
+const COMPILE: &str = "import os, py_compile, sys
+unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for directory, names, files in os.walk(sys.argv[2]):
+    names.sort()
+    for path in sorted(os.path.join(directory, name) for name in files if name.endswith('.py')):
+        try:
+            name = os.path.relpath(path, sys.argv[1])
+            py_compile.compile(path, dfile=name, doraise=True, invalidation_mode=unchecked)
+        except py_compile.PyCompileError:
+            pass
+";
+
+/// Compiles all of `directory`, which is below `top`, for the interpreter in `rt`.
 ///
 /// # Errors
 ///
-/// When the interpreter cannot be started.
+/// When the interpreter cannot do that.
 pub(super) fn compile(rt: &Path, directory: &Path, top: &Path) -> Result<(), RecipeError> {
     let mut command = Command::new(rt.join("bin/python3"));
+    // Not -I, which would have it ignore the seed: before 3.11, the order of sets is in the byte code.
     command
-        .args(["-s", "-S", "-B", "-m", "compileall", "-f", "-qq", "-s"])
-        .arg(top)
-        .arg(directory)
+        .args(["-s", "-S", "-B", "-c", COMPILE])
+        .args([top, directory])
         .current_dir(top)
         .env_clear()
-        // Before 3.11, the order of sets is in the byte code. `-I` would have it ignored.
-        .env("PYTHONHASHSEED", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = command.status();
-    status.map(drop).map_err(|error| RecipeError::NoProgram {
-        program: "python3".into(),
-        error,
-    })
+        .env("PYTHONHASHSEED", "0");
+    run("python3", &mut command).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_is_not_listed() {
+        let lib = tempfile::tempdir().unwrap_or_else(|error| unreachable!("{error}"));
+        let distribution = lib.path().join("a-1.dist-info");
+        let record = distribution.join("RECORD");
+        let lines = "a.py,sha256=x,1\n../../bin/a,sha256=y,2\n\"b,c\",,\na-1.dist-info/RECORD,,\n";
+        let made = fs::create_dir(&distribution)
+            .and_then(|()| fs::write(lib.path().join("a.py"), ""))
+            .and_then(|()| fs::write(&record, lines));
+        assert!(made.is_ok());
+        assert!(list_what_is_there(lib.path(), &distribution).is_ok());
+        let kept = fs::read_to_string(&record).unwrap_or_default();
+        assert_eq!(kept, "a.py,sha256=x,1\n\"b,c\",,\na-1.dist-info/RECORD,,\n");
+    }
 
     #[test]
     fn libraries_are_known_by_their_names() {

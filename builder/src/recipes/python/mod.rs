@@ -15,79 +15,24 @@ mod install;
 mod runtime;
 mod tree;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{RecipeError, Staged};
-use crate::manifest::{
-    Command, Compression, DEFAULT_LEVEL, Entry, EntryPoint, EnvRules, Lifecycle, Purpose, Python,
-    Reading, Slot, SlotModes, SlotTimes,
-};
+use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
+use crate::manifest::{Command, Entry, EntryPoint, Python};
 
-/// Id and target of the interpreter's slot.
-const RUNTIME: &str = "rt";
-/// Id and target of the application's slot.
-const APP: &str = "app";
+/// What a caller's environment could change in the interpreter.
+pub(super) const ISOLATION: [&str; 1] = ["PYTHON*"];
 
-/// The slots and the commands that the section stands for; the default command has the empty name: the script that is
-/// called as the package, or the first. The section begins on `line` of the manifest.
-pub fn plain(
-    python: &Python,
-    package: &str,
-    line: usize,
-) -> (Vec<Slot>, BTreeMap<String, Command>) {
-    let slot = |id: &str, purpose| Slot {
-        id: id.into(),
-        // What is staged is not there yet.
-        source: PathBuf::from(id),
-        target: id.into(),
-        include: vec!["**".into()],
-        exclude: Vec::new(),
-        lifecycle: Lifecycle::Cached,
-        purpose,
-        platforms: Vec::new(),
-        compression: Compression::Zstd {
-            level: DEFAULT_LEVEL,
-        },
-        mutable: false,
-        permissions: None,
-        times: SlotTimes::Normalise,
-        modes: SlotModes::Normalise,
-        reading: Reading::ByName,
-        line,
+/// What the section stands for, which begins on `line` of the manifest.
+pub(super) fn plain(python: &Python, package: &str, line: usize) -> Plain {
+    let command = |entry: &Entry| {
+        let name = name(entry, package);
+        let exec = format!("{{workenv}}/{RUNTIME}/bin/python3");
+        let args = vec!["-s".into(), format!("{{workenv}}/{APP}/bin/{name}")];
+        (name.to_owned(), Command::new(exec, args, line))
     };
-    let command = |name: &str| Command {
-        exec: format!("{{workenv}}/{RUNTIME}/bin/python3"),
-        args: vec!["-s".into(), format!("{{workenv}}/{APP}/bin/{name}")],
-        env: BTreeMap::new(),
-        cwd: None,
-        line,
-    };
-    let names: Vec<&str> = python
-        .entries
-        .iter()
-        .map(|entry| name(entry, package))
-        .collect();
-    let mut commands = BTreeMap::new();
-    let own = names.iter().find(|name| **name == package);
-    if let Some(default) = own.or(names.first()) {
-        commands.insert(String::new(), command(default));
-    }
-    if names.len() > 1 {
-        commands.extend(names.iter().map(|name| ((*name).to_owned(), command(name))));
-    }
-    let slots = vec![slot(RUNTIME, Purpose::Runtime), slot(APP, Purpose::Code)];
-    (slots, commands)
-}
-
-/// Adds that no variable of the caller's reaches the interpreter. A manifest that passes one by name has it passed.
-pub fn isolate(rules: &mut EnvRules) {
-    let all = "PYTHON*";
-    if !rules.unset.iter().any(|name| name == all) {
-        rules.unset.push(all.into());
-    }
+    let commands = python.entries.iter().map(command).collect();
+    Plain::new(runtime_and_app(line), commands, package)
 }
 
 fn name<'e>(entry: &'e Entry, package: &'e str) -> &'e str {
@@ -99,7 +44,7 @@ fn name<'e>(entry: &'e Entry, package: &'e str) -> &'e str {
 /// # Errors
 ///
 /// [`RecipeError`].
-pub fn stage(
+pub(super) fn stage(
     python: &Python,
     package: &str,
     target: &str,
@@ -114,7 +59,8 @@ pub fn stage(
     let mut scripts = Vec::new();
     for entry in &python.entries {
         let script = format!("bin/{}", name(entry, package));
-        write(&app.join(&script), script_text(&entry.point).as_bytes())?;
+        let text = script_text(&entry.point);
+        write(&app.join(&script), text.as_bytes(), 0o644)?;
         scripts.push(script);
     }
     for directory in [&rt, &app] {
@@ -123,15 +69,10 @@ pub fn stage(
     if is_checked {
         check::entries(python, &rt)?;
     }
-    let staged = |slot: &str, directory, content| Staged {
-        slot: slot.into(),
-        directory,
-        content,
-    };
-    let app_content = distributions.into_iter().chain(scripts).collect();
+    let installed = distributions.into_iter().chain(scripts).collect();
     Ok(vec![
-        staged(RUNTIME, rt, content),
-        staged(APP, app, app_content),
+        Staged::new(RUNTIME, rt, content),
+        Staged::new(APP, app, installed),
     ])
 }
 
@@ -148,51 +89,9 @@ fn script_text(point: &EntryPoint) -> String {
     }
 }
 
-/// Writes a file whose directory is made, too.
-fn write(path: &Path, content: &[u8]) -> Result<(), RecipeError> {
-    let error = |error| RecipeError::write(path, error);
-    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(error)?;
-    fs::write(path, content).map_err(error)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Runtime;
-
-    fn python(names: &[Option<&str>]) -> Python {
-        let entry = |name: &Option<&str>| Entry {
-            name: name.map(str::to_owned),
-            point: EntryPoint::Module("m".into()),
-        };
-        Python {
-            runtime: Runtime::Found,
-            sources: Vec::new(),
-            entries: names.iter().map(entry).collect(),
-            strip: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_default_command_is_the_one_that_is_called_as_the_package_or_the_first() {
-        let of = |names: &[Option<&str>]| {
-            let (_, commands) = plain(&python(names), "app", 1);
-            let default = commands.get("").map(|command| command.args.join(" "));
-            (default, commands.into_keys().collect::<Vec<_>>().join(","))
-        };
-        let script = |name: &str| Some(format!("-s {{workenv}}/app/bin/{name}"));
-        assert_eq!(of(&[None]), (script("app"), String::new()));
-        assert_eq!(of(&[Some("x")]), (script("x"), String::new()));
-        assert_eq!(
-            of(&[Some("x"), Some("y")]),
-            (script("x"), ",x,y".to_owned())
-        );
-        assert_eq!(
-            of(&[Some("x"), Some("app")]),
-            (script("app"), ",app,x".to_owned())
-        );
-    }
 
     #[test]
     fn scripts_call_functions_of_classes_too() {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +31,11 @@ const NEVER: [&str; 6] = [
 const DEVELOPERS: [&str; 2] = ["config-", "_tkinter"];
 /// What stands in place of the directory that the installation lies in, cut or filled with slashes.
 const INSTALL: &[u8] = b"/install";
+
+/// Where Debian keeps the wheels of `ensurepip`, how its `ensurepip` asks for that, and what all others do.
+const WHEELS: &str = "/usr/share/python-wheels";
+const ELSEWHERE: &str = "sysconfig.get_config_var('WHEEL_PKG_DIR')";
+const BESIDE: &str = "__file__.rpartition('/')[0] + '/_bundled'";
 
 /// What is in the tree, a line each.
 pub(super) type Content = Vec<String>;
@@ -68,11 +73,9 @@ pub(super) fn stage(
     let inside = stdlib.strip_prefix(&interpreter.prefix);
     let library = inside.map_or_else(|_| Path::new("lib").join(&name), Path::to_owned);
     copy.directory(stdlib, &library, strip)?;
-    let (bundled, left_out) = copy.bundle()?;
     let mut content = vec![interpreter.described()];
-    content.extend(bundled);
-    content.extend(left_out);
-    content.extend(site(interpreter, rt)?);
+    content.extend(copy.bundle()?);
+    content.extend(site(&library, rt)?);
     Ok(content)
 }
 
@@ -120,13 +123,8 @@ impl Copy<'_> {
     /// Copies a file, with what its libraries are. A module whose libraries are not on this machine does not work here
     /// either, and is left out; the program itself is not.
     fn file(&mut self, from: &Path, to: &Path, is_program: bool) -> Result<(), RecipeError> {
-        let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
-        let is_elf = bytes.starts_with(b"\x7fELF");
-        let Some(elf) = (match is_elf {
-            true => libraries::elf(from, self.target)?,
-            false => None,
-        }) else {
-            return self.put(bytes, to, false);
+        let Some(elf) = libraries::elf(from, self.target)? else {
+            return self.put(libraries::with_run_path(from, None)?, to, 0o644);
         };
         match libraries::closure(&self.host, &[from.to_owned()], self.target) {
             Ok(found) => {
@@ -145,36 +143,35 @@ impl Copy<'_> {
         }
         let up = to.components().count().saturating_sub(1);
         let run_path = format!("$ORIGIN/{}lib", "../".repeat(up));
-        let bytes = libraries::with_run_path(bytes, from, &elf, &run_path)?;
-        self.put(bytes, to, is_program)
+        let run_path = libraries::needs_run_path(&elf).then_some(run_path.as_str());
+        let mode = if is_program { 0o755 } else { 0o644 };
+        self.put(libraries::with_run_path(from, run_path)?, to, mode)
     }
 
-    fn put(&self, bytes: Vec<u8>, to: &Path, is_program: bool) -> Result<(), RecipeError> {
-        let path = self.rt.join(to);
+    fn put(&self, bytes: Vec<u8>, to: &Path, mode: u32) -> Result<(), RecipeError> {
         let bytes = match to.file_name().map(|name| name.to_string_lossy()) {
             Some(name) if name.starts_with("_sysconfigdata") => without_sources(bytes),
             _ => bytes,
         };
-        write(&path, &without_prefix(bytes, &self.prefix))?;
-        match is_program {
-            true => fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-                .map_err(|error| RecipeError::write(&path, error)),
-            false => Ok(()),
-        }
+        write(
+            &self.rt.join(to),
+            &without_prefix(bytes, &self.prefix),
+            mode,
+        )
     }
 
     /// Puts the libraries into `lib/`. Lines on them, and on what was left out.
-    fn bundle(self) -> Result<(Content, Content), RecipeError> {
+    fn bundle(self) -> Result<Content, RecipeError> {
         let mut content = Vec::new();
         for library in self.libraries.values() {
-            let to = Path::new("lib").join(&library.name);
-            let from = &library.path;
-            let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
-            let bytes = libraries::with_run_path(bytes, from, &library.elf, "$ORIGIN")?;
-            self.put(bytes, &to, false)?;
-            content.push(format!("{} from {}", to.display(), from.display()));
+            let name = format!("lib/{}", library.name);
+            let run_path = libraries::needs_run_path(&library.elf).then_some(libraries::BESIDE);
+            let bytes = libraries::with_run_path(&library.path, run_path)?;
+            self.put(bytes, Path::new(&name), 0o644)?;
+            content.push(libraries::described(&name, &library.path, run_path));
         }
-        Ok((content, self.left_out))
+        content.extend(self.left_out);
+        Ok(content)
     }
 }
 
@@ -231,68 +228,73 @@ fn without_sources(bytes: Vec<u8>) -> Vec<u8> {
 
 /// Sets up the directory of the interpreter's own packages: pip, from the wheel that comes with the interpreter, and the
 /// line that leads to the application's.
-fn site(interpreter: &Interpreter, rt: &Path) -> Result<Content, RecipeError> {
+fn site(library: &Path, rt: &Path) -> Result<Content, RecipeError> {
+    let wheels = wheels(&rt.join(library))?;
     // Distributions differ in what they call it.
-    let mut ask = Command::new(rt.join("bin/python3"));
-    ask.args([
-        "-I",
-        "-B",
-        "-c",
-        "import site; print(*site.getsitepackages(), sep='\\n')",
-    ]);
-    ask.env_clear();
-    let output = run("python3", &mut ask)?;
+    let asked = "import site; print(*site.getsitepackages(), sep='\\n')";
+    let output = python(rt, &["-c", asked])?;
     let rt = fs::canonicalize(rt).map_err(|error| RecipeError::read(rt, error))?;
-    let directory = output
-        .lines()
-        .map(PathBuf::from)
-        .find(|path| path.starts_with(&rt));
-    let directory = directory.unwrap_or_else(|| {
-        rt.join("lib")
-            .join(interpreter.name())
-            .join("site-packages")
-    });
+    let directories = output.lines().map(PathBuf::from);
+    let directory = { directories }.find(|path| path.starts_with(&rt));
+    let directory = directory.unwrap_or_else(|| rt.join(library).join("site-packages"));
     let inside = directory.strip_prefix(&rt).unwrap_or(&directory);
     let up = inside.components().count() + 1;
     let line = format!("{}{APP}/lib\n", "../".repeat(up));
-    write(&directory.join("flavor.pth"), line.as_bytes())?;
-    let Some(wheel) = pip_wheel(Path::new(&interpreter.stdlib)) else {
+    write(&directory.join("flavor.pth"), line.as_bytes(), 0o644)?;
+    let is_pip = |wheel: &&PathBuf| {
+        let name = wheel.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with("pip-")
+    };
+    let Some(wheel) = wheels.iter().find(is_pip) else {
         return Ok(vec![
             "without pip: the interpreter comes without its wheel".into(),
         ]);
     };
-    let mut unpack = Command::new(rt.join("bin/python3"));
-    unpack.args([
-        "-I",
-        "-B",
-        "-c",
-        "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])",
-    ]);
-    unpack.arg(&wheel).arg(&directory).env_clear();
-    run("python3", &mut unpack)?;
-    let name = wheel.file_name().unwrap_or(wheel.as_os_str());
-    Ok(vec![format!("{}", name.display())])
+    let unpack = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+    let (from, to) = (wheel.to_string_lossy(), directory.to_string_lossy());
+    python(&rt, &["-c", unpack, &from, &to])?;
+    let name = wheel.file_name().unwrap_or_default();
+    Ok(vec![format!("pip from {}", name.display())])
 }
 
-/// The wheel of pip, of `ensurepip` or of Debian.
-fn pip_wheel(stdlib: &Path) -> Option<PathBuf> {
-    let places = [
-        stdlib.join("ensurepip/_bundled"),
-        "/usr/share/python-wheels".into(),
-    ];
-    let is_pip = |path: &PathBuf| {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        name.is_some_and(|name| name.starts_with("pip-") && name.ends_with(".whl"))
+/// Runs the staged interpreter, which leaves no byte code behind.
+fn python(rt: &Path, args: &[&str]) -> Result<String, RecipeError> {
+    let mut command = Command::new(rt.join("bin/python3"));
+    command.args(["-I", "-B"]).args(args).env_clear();
+    run("python3", &mut command)
+}
+
+/// The wheels that `ensurepip` installs. Those that a distribution keeps in a place of its own are copied to where all others
+/// have them, so that virtual environments can be made on hosts that are none of its.
+fn wheels(library: &Path) -> Result<Vec<PathBuf>, RecipeError> {
+    let bundled = library.join("ensurepip/_bundled");
+    let code = library.join("ensurepip/__init__.py");
+    let text = fs::read_to_string(&code).unwrap_or_default();
+    if text.contains(ELSEWHERE) {
+        for wheel in directory_of_wheels(Path::new(WHEELS)) {
+            let name = wheel.file_name().unwrap_or_default();
+            let bytes = fs::read(&wheel).map_err(|error| RecipeError::read(&wheel, error))?;
+            write(&bundled.join(name), &bytes, 0o644)?;
+        }
+        write(&code, text.replace(ELSEWHERE, BESIDE).as_bytes(), 0o644)?;
+    }
+    Ok(directory_of_wheels(&bundled))
+}
+
+/// The wheels of pip and setuptools in a directory, in the order of their names.
+fn directory_of_wheels(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_wanted = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let starts = ["pip-", "setuptools-"];
+        name.ends_with(".whl") && starts.iter().any(|start| name.starts_with(start))
     };
-    places.iter().find_map(|place| {
-        let entries = fs::read_dir(place)
-            .ok()?
-            .flatten()
-            .map(|entry| entry.path());
-        entries.filter(is_pip).max()
-    })
+    let mut wheels: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(is_wanted)
+        .collect();
+    wheels.sort();
+    wheels
 }
 
 #[cfg(test)]
