@@ -439,8 +439,7 @@ fn a_library_that_is_not_there_and_a_program_that_is_none_are_named() {
     ));
     let absent = project("binary = \"target/release/absent\"\nbundle-libraries = true");
     assert!(
-        refused(&absent)
-            .contains("target/release/absent, which does not exist\nhelp: build it first")
+        refused(&absent).contains("target/release/absent does not exist\nhelp: build it first")
     );
 }
 
