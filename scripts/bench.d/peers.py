@@ -29,7 +29,7 @@ def install(bench):
         renamed = f"s,^app,rt/lib/{library}/site-packages,"
         tar = f"tar -h --hard-dereference --sort=name --transform='{renamed}' -C '{bench.httpie}' -cf - rt app -C '{bench.true.parent}' true"
         call(["sh", "-c", f"{tar} | gzip -9 > '{content}'"])
-        for name, command in (("version", "{workenv}/rt/bin/python3 -m httpie"), ("nothing", "{workenv}/true")):
+        for name, command in (("version", "{workenv}/rt/bin/python3 -s {workenv}/app/bin/httpie"), ("nothing", "{workenv}/true")):
             slot = {"id": "content", "source": str(content), "operations": "tgz", "purpose": "payload", "lifecycle": "cache", "target": "{workenv}"}
             manifest = {"package": {"name": name, "version": "1"}, "execution": {"command": command}, "slots": [slot]}
             (path / f"{name}.json").write_text(json.dumps(manifest))

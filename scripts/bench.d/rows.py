@@ -11,9 +11,8 @@ MIB = 2**20
 
 
 def direct(bench):
-    """How httpie is started without a package, with what its package sets."""
-    command = [bench.httpie / "rt/bin/python3", "-m", "httpie", "--version"]
-    return command, {"PYTHONPATH": bench.httpie / "app", "PYTHONNOUSERSITE": "1"}
+    """How httpie is started without a package."""
+    return [bench.httpie / "rt/bin/python3", "-s", bench.httpie / "app/bin/httpie", "--version"], {}
 
 
 def filled(bench, place, name, env=None):

@@ -72,7 +72,11 @@ impl App {
 
     /// What the package answers to a GET for this path. It is a server that says its port on standard error.
     pub fn get(&self, path: &str) -> String {
-        let mut start = self.start(&[]);
+        App::answer(self.start(&[]), path)
+    }
+
+    /// What the server that this command starts answers.
+    pub fn answer(mut start: Command, path: &str) -> String {
         start.stderr(Stdio::piped()).stdout(Stdio::null());
         let mut server = start.spawn().unwrap();
         let mut port = String::new();

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::host::{need_root, unshare};
 use crate::project::{copy_program, need, text};
 
-/// A root directory for a package: empty but for the package, `/proc`, `/tmp`, and the C library where it is wanted.
+/// A root directory for a package: empty but for the package, `/proc`, `/dev`, `/tmp`, and the C library where it is wanted.
 pub struct Root {
     directory: tempfile::TempDir,
 }
@@ -37,7 +37,7 @@ impl Root {
 
     /// The package, with an empty environment but for `HOME`.
     pub fn start(&self, args: &[&str]) -> Command {
-        let script = "mount -t proc proc \"$1/proc\"; shift; exec /usr/sbin/chroot \"$@\"";
+        let script = "mount -t proc proc \"$1/proc\"; mount --rbind /dev \"$1/dev\"; shift; exec /usr/sbin/chroot \"$@\"";
         let mut command = unshare(script);
         command
             .args([

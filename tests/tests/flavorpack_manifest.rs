@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use psp_testkit::app::App;
 use psp_testkit::project::{Project, flavor, need, text};
 use serde_json::{Value, json};
 
@@ -363,12 +364,9 @@ json.dump(create_builder_manifest("hello-app", "1.2", scripts, slots, keys), ope
 #[test]
 fn the_manifest_that_flavorpacks_tool_writes_for_a_python_project_builds_and_installs_it() {
     let project = Project::new();
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/apps/terraform-provider/rt");
-    let prepare = "tests/apps/terraform-provider/prepare";
-    assert!(
-        python.exists(),
-        "there is no interpreter to pack: {prepare}"
-    );
+    // An interpreter that can be moved.
+    let app = App::pack("httpie");
+    let python = app.tree.join("rt");
     run(
         Command::new(theirs("python")).args(["-c", WRITE_MANIFEST]),
         &project,

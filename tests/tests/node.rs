@@ -33,6 +33,8 @@ fn a_server_with_dependencies_answers() {
     app.says_nothing_of(&[]);
 
     let root = Root::new(&app.package, true);
+    let answer = App::answer(root.start(&[]), "/hello/you");
+    assert!(answer.contains("\"hello\":\"you\""), "{answer}");
     let output = root
         .start(&["1", "2"])
         .env("FLAVOR_COMMAND", "node-sum")

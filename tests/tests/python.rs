@@ -47,9 +47,14 @@ fn httpie_runs_with_nothing_but_the_c_library_of_its_host() {
         &mut unpacked(&app, &["-s", &script, "--nonsense"]),
     );
     says_nothing_of_this_machine(&app);
+    assert_eq!(alone(&app, &[&["--version"]]), ["3.2.4\n"]);
+}
+
+/// What the package says where there is nothing but itself and the C library: each of these, first and later starts.
+fn alone(app: &App, starts: &[&[&str]]) -> Vec<String> {
     let root = Root::new(&app.package, true);
-    let output = root.start(&["--version"]).output().unwrap();
-    assert_eq!(text(&output.stdout), "3.2.4\n", "{}", text(&output.stderr));
+    let said = |args: &&[&str]| text(&succeed(&mut root.start(args)).stdout).into_owned();
+    starts.iter().map(said).collect()
 }
 
 #[test]
@@ -141,6 +146,9 @@ fn black_formats_files_in_several_processes() {
             );
         }
     }
+    let said = alone(&app, &[&["--code", "x = {  'a':1 }"], &["--version"]]);
+    assert_eq!(said[0], "x = {\"a\": 1}\n");
+    assert!(said[1].contains("25.9.0 (compiled: yes)"), "{}", said[1]);
     says_nothing_of_this_machine(&app);
 }
 
@@ -150,6 +158,9 @@ fn numpy_computes() {
     let script = app.tree.join("solve.py").display().to_string();
     let said = same(&mut app.start(&[]), &mut unpacked(&app, &["-s", &script]));
     assert_eq!(said, "2.3.4 True\n");
+    // Its modules need the C++ library, which wheels leave to the host.
+    assert!(app.tree.join("app/native/libstdc++.so.6").exists());
+    assert_eq!(alone(&app, &[&[], &[]]), [said.as_str(), said.as_str()]);
     says_nothing_of_this_machine(&app);
 }
 
@@ -163,6 +174,12 @@ fn a_project_with_commands_serves_a_page_and_gives_the_same_bytes_again() {
     let output = succeed(app.start(&[]).env("FLAVOR_COMMAND", "flask-workers"));
     assert_eq!(text(&output.stdout), "285\n");
     says_nothing_of_this_machine(&app);
+    let root = Root::new(&app.package, true);
+    let answer = App::answer(root.start(&[]), "/hello/you");
+    assert!(answer.contains("\"hello\":\"you\""), "{answer}");
+    let mut workers = root.start(&[]);
+    let output = succeed(workers.env("FLAVOR_COMMAND", "flask-workers"));
+    assert_eq!(text(&output.stdout), "285\n");
     // Its build tool would leave these in the project.
     for left in ["build", "src/flask_hello.egg-info"] {
         assert!(!app.project.path().join("source").join(left).exists());

@@ -1,5 +1,5 @@
 //! A Terraform provider in Python, packed with its interpreter, and what uses it: Terraform itself, and the handshake by
-//! which Terraform starts a provider. `tests/apps/terraform-provider/prepare` fetches what is packed.
+//! which Terraform starts a provider.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use psp_testkit::project::{flavor, need, text};
+use psp_testkit::root::Root;
 
 /// By which a provider knows that Terraform has started it.
 const MAGIC_COOKIE: (&str, &str) = (
@@ -19,17 +20,10 @@ const MAGIC_COOKIE: (&str, &str) = (
 
 /// The packed provider, under the name that Terraform looks for.
 static PROVIDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let app = app();
-    let tree = app.join("../../../target/apps/terraform-provider/rt");
-    let prepare = "tests/apps/terraform-provider/prepare";
-    assert!(
-        tree.exists(),
-        "the provider's packages are not here: {prepare}"
-    );
     let provider = place().join("plugins/terraform-provider-pyvider");
     let output = flavor()
         .args(["pack", "--level", "1", "--key-seed", "tests", "--manifest"])
-        .arg(app.join("flavor.toml"))
+        .arg(app().join("flavor.toml"))
         .arg("--output")
         .arg(&provider)
         .output();
@@ -119,6 +113,16 @@ fn terraform_applies_plans_without_changes_and_destroys() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("1 destroyed"), "{said}");
     assert!(!terraform.greeting().exists());
+}
+
+#[test]
+fn the_provider_needs_nothing_of_its_host_but_the_c_library() {
+    let root = Root::new(&PROVIDER, true);
+    let mut start = root.start(&["launch-context", "--format", "json"]);
+    let output = start.env("FLAVOR_COMMAND", "pyvider").output().unwrap();
+    let (said, complaint) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}{complaint}");
+    assert!(said.contains("\"pspf_package\""), "{said}");
 }
 
 #[test]

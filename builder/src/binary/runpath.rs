@@ -9,6 +9,9 @@
 //! 3. an entry that is free, or that held a run path, or a hint (`DT_RELACOUNT`: how many relocations fit a shorter loop)
 //!    becomes `DT_RUNPATH`. GNU's linker leaves some free, LLVM's, which Rust uses, does not.
 //!
+//! A file without such a header gets the run path alone, in the padding that the linker has left between the segment with the
+//! names and the next page: `DT_STRSZ` reaches that far then.
+//!
 //! What comes out is read again and compared with what went in; a file that does not fit is refused. The crate
 //! `object-rewrite` was tried: it rewrites the whole file, and cannot do so with what LLVM's linker makes.
 
@@ -37,7 +40,7 @@ pub enum RunPathError {
     Different,
 }
 
-/// The same file with the one run path `path`, a `DT_RUNPATH`, instead of those that it had.
+/// The same file with the run path `path`, a `DT_RUNPATH` of directories between colons, instead of those that it had.
 ///
 /// # Errors
 ///
@@ -47,7 +50,7 @@ pub fn set(file: &[u8], path: &str) -> Result<Vec<u8>, RunPathError> {
     let out = changed(file, path)?;
     let expected = Elf {
         rpath: Vec::new(),
-        runpath: Some(vec![path.to_owned()]),
+        runpath: Some(path.split(':').map(str::to_owned).collect()),
         ..before
     };
     match dynamic(&out) {
@@ -79,6 +82,15 @@ fn changed(file: &[u8], path: &str) -> Result<Vec<u8>, RunPathError> {
     let (at, mut entries) = dynamic_section(&segments, endian, file)?;
 
     let strings = value(&entries, endian, elf::DT_STRTAB).ok_or(RunPathError::NotDynamic)?;
+    if spare(&segments, endian).is_none() {
+        let mut out = file.to_vec();
+        let place = pad(&mut segments, endian, &mut out, strings, path)?;
+        put(&mut out, header.e_phoff(endian), bytes_of_all(&segments));
+        let name = place.size.saturating_sub(widen(path.len()) + 1);
+        point(&mut entries, endian, &place, name)?;
+        put(&mut out, at, bytes_of_all(&entries));
+        return Ok(out);
+    }
     let mut table = names(&segments, endian, file, strings, &entries)?;
     let name = widen(table.len());
     table.extend_from_slice(path.as_bytes());
@@ -171,23 +183,88 @@ fn above(
     end.ok_or(RunPathError::NoRoom("its addresses are used up"))
 }
 
+/// A header that the loader does without.
+fn spare(segments: &[ProgramHeader64<Endianness>], endian: Endianness) -> Option<usize> {
+    let last = |kind: u32| segments.iter().rposition(|it| it.p_type(endian) == kind);
+    last(elf::PT_NOTE).or_else(|| last(elf::PT_GNU_PROPERTY))
+}
+
+/// Writes `path` behind the segment in which the names at the address `strings` lie, where there is padding, and lets the segment
+/// reach to its end. Where the table is that both make.
+fn pad(
+    segments: &mut [ProgramHeader64<Endianness>],
+    endian: Endianness,
+    out: &mut [u8],
+    strings: u64,
+    path: &str,
+) -> Result<Place, RunPathError> {
+    const NO_ROOM: RunPathError =
+        RunPathError::NoRoom("it has no program header to spare, and no padding behind its names");
+    let loaded = |it: &ProgramHeader64<Endianness>| it.p_type(endian) == elf::PT_LOAD;
+    let holds = |it: &ProgramHeader64<Endianness>| {
+        let inside = strings.checked_sub(it.p_vaddr(endian));
+        loaded(it) && inside.is_some_and(|inside| inside < it.p_filesz(endian))
+    };
+    let nth = segments.iter().position(holds).ok_or(NO_ROOM)?;
+    let segment = *segments.get(nth).ok_or(NO_ROOM)?;
+    let size = segment.p_filesz(endian);
+    let (start, end) = (
+        segment.p_vaddr(endian),
+        segment.p_vaddr(endian).saturating_add(size),
+    );
+    let added = widen(path.len()) + 1;
+    // Nothing may be mapped over it: the next segment begins on a page of its own.
+    let is_next = |it: &&ProgramHeader64<Endianness>| loaded(it) && it.p_vaddr(endian) > start;
+    let next = segments.iter().filter(is_next).map(|it| {
+        let page = it.p_align(endian).max(1);
+        it.p_vaddr(endian) / page * page
+    });
+    let is_free = next
+        .min()
+        .is_none_or(|next| end.saturating_add(added) <= next);
+    // Zeros up to the file's end may belong to something; those before the next segment are padding.
+    let offset = segment.p_offset(endian).saturating_add(size);
+    let follows = segments
+        .iter()
+        .any(|it| loaded(it) && it.p_offset(endian) >= offset.saturating_add(added));
+    let range = usize::try_from(offset)
+        .ok()
+        .zip(usize::try_from(added).ok());
+    let room = range.and_then(|(offset, added)| out.get_mut(offset..offset.checked_add(added)?));
+    let room = room
+        .filter(|room| room.iter().all(|byte| *byte == 0))
+        .ok_or(NO_ROOM)?;
+    if !is_free || !follows || size != segment.p_memsz(endian) {
+        return Err(NO_ROOM);
+    }
+    if let Some(room) = room.get_mut(..path.len()) {
+        room.copy_from_slice(path.as_bytes());
+    }
+    let longer = U64::new(endian, size.saturating_add(added));
+    if let Some(segment) = segments.get_mut(nth) {
+        segment.p_filesz = longer;
+        segment.p_memsz = longer;
+    }
+    Ok(Place {
+        offset: 0,
+        address: strings,
+        size: end.saturating_add(added).saturating_sub(strings),
+    })
+}
+
 /// Makes of a note a header that loads the table. Headers that load stand in the order of their addresses.
 fn load(
     segments: &mut Vec<ProgramHeader64<Endianness>>,
     endian: Endianness,
     place: &Place,
 ) -> Result<(), RunPathError> {
-    let is =
-        |kind: u32| move |segment: &ProgramHeader64<Endianness>| segment.p_type(endian) == kind;
-    let spare = segments
-        .iter()
-        .rposition(is(elf::PT_NOTE))
-        .or_else(|| segments.iter().rposition(is(elf::PT_GNU_PROPERTY)))
-        .ok_or(RunPathError::NoRoom("it has no program header to spare"))?;
+    let spare =
+        spare(segments, endian).ok_or(RunPathError::NoRoom("it has no program header to spare"))?;
     segments.remove(spare);
+    let is_loaded = |segment: &ProgramHeader64<Endianness>| segment.p_type(endian) == elf::PT_LOAD;
     let last = segments
         .iter()
-        .rposition(is(elf::PT_LOAD))
+        .rposition(is_loaded)
         .ok_or(RunPathError::NotDynamic)?;
     let header = ProgramHeader64 {
         p_type: U32::new(endian, elf::PT_LOAD),

@@ -127,6 +127,42 @@ fn what_a_compiler_made_is_read() {
 }
 
 #[test]
+fn a_run_path_is_set_where_no_header_is_to_spare() {
+    let dir = compiled();
+    let bytes = fs::read(dir.path().join("main")).unwrap();
+    // Headers that nothing can be made of: the number of a type that is for systems of another kind.
+    let mut full = bytes.clone();
+    let table = usize::try_from(u64::from_le_bytes(full[32..40].try_into().unwrap())).unwrap();
+    let count = usize::from(u16::from_le_bytes(full[56..58].try_into().unwrap()));
+    for header in 0..count {
+        let at = table + 56 * header;
+        let kind = u32::from_le_bytes(full[at..at + 4].try_into().unwrap());
+        if [4, 0x6474_e553].contains(&kind) {
+            full[at..at + 4].copy_from_slice(&0x6fff_ffff_u32.to_le_bytes());
+        }
+    }
+    let changed = runpath::set(&full, "$ORIGIN/../one:$ORIGIN/../lib").unwrap();
+    // What was not there before stands in the padding.
+    assert_eq!(changed.len(), full.len());
+    for name in ["moved/bin", "moved/lib"] {
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+    }
+    let program = dir.path().join("moved/bin/main");
+    fs::write(&program, changed).unwrap();
+    let library = dir.path().join("moved/lib/libone.so.1");
+    fs::rename(dir.path().join("libone.so.1"), library).unwrap();
+    make_executable(&program);
+    let output = Command::new(&program).output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(7), &b"1\n"[..])
+    );
+    let long = "x".repeat(5000);
+    let refused = runpath::set(&full, &long).unwrap_err().to_string();
+    assert!(refused.contains("no padding behind its names"), "{refused}");
+}
+
+#[test]
 fn a_run_path_is_set_and_the_program_runs() {
     let dir = compiled();
     let bytes = fs::read(dir.path().join("main")).unwrap();

@@ -4,14 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use psp_format::base64;
+use psp_format::digest::Digest;
+
 use super::super::program::run;
 use super::super::{RecipeError, copy};
+use super::modules;
 use super::runtime::{Interpreter, bare};
 use super::tree::without_prefix;
 use crate::binary::runpath;
 use crate::manifest::{Python, Requirement};
 
-/// Installs what the section names into `lib`. Returns `NAME-VERSION` of each distribution.
+/// Installs what the section names into `lib`. Returns `NAME-VERSION` of each distribution, and a line on each library that was
+/// put beside.
 ///
 /// pip is the interpreter's own, or, where it has none, the one in the staged tree. What configures pip (its variables,
 /// its files) is the caller's: indexes, proxies, hashes.
@@ -24,6 +29,7 @@ pub(super) fn install(
     interpreter: &Interpreter,
     rt: &Path,
     lib: &Path,
+    target: &str,
 ) -> Result<Vec<String>, RecipeError> {
     fs::create_dir_all(lib).map_err(|error| RecipeError::write(lib, error))?;
     let mut has_pip = Command::new(&interpreter.executable);
@@ -71,13 +77,15 @@ pub(super) fn install(
     tidy(lib, lib, Path::new(&interpreter.prefix))?;
     // Empty without the scripts, as it mostly is.
     let _ = fs::remove_dir(lib.join("bin"));
-    let mut names = Vec::new();
+    let libraries = modules::bundle(lib, target)?;
+    let mut content = Vec::new();
     for distribution in distributions(lib)? {
         list_what_is_there(lib, &distribution)?;
         let name = distribution.file_stem().unwrap_or_default();
-        names.push(name.to_string_lossy().into_owned());
+        content.push(name.to_string_lossy().into_owned());
     }
-    Ok(names)
+    content.extend(libraries);
+    Ok(content)
 }
 
 /// What an earlier build has left at the top of a project.
@@ -117,31 +125,39 @@ fn tidy(lib: &Path, directory: &Path, prefix: &Path) -> Result<(), RecipeError> 
         let is_bound = directory == lib.join("bin") && bytes()?.starts_with(b"#!/");
         if is_bound || of_distribution && name == "direct_url.json" && is_local()? {
             fs::remove_file(&path).map_err(|error| RecipeError::write(&path, error))?;
-        } else if is_library(&name) {
+        } else if modules::is_library(&name) {
             relocate(&path, bytes()?, prefix)?;
         }
     }
     Ok(())
 }
 
-/// `x.so`, `libx.so.1`.
-fn is_library(name: &str) -> bool {
-    name.ends_with(".so") || name.contains(".so.")
-}
-
-/// Takes out of the list of a distribution's files what is not there (any more): `PATH,DIGEST,SIZE`, a line each, with paths
-/// that count from `lib` (<https://packaging.python.org/en/latest/specifications/recording-installed-packages/>).
+/// Takes out of the list of a distribution's files what is not there (any more), and says what libraries have become:
+/// `PATH,sha256=DIGEST,SIZE`, a line each, with paths that count from `lib`
+/// (<https://packaging.python.org/en/latest/specifications/recording-installed-packages/>).
 fn list_what_is_there(lib: &Path, distribution: &Path) -> Result<(), RecipeError> {
     let record = distribution.join("RECORD");
     let Ok(text) = fs::read_to_string(&record) else {
         return Ok(());
     };
-    let is_there = |line: &&str| {
+    let mut kept = String::new();
+    for line in text.split_inclusive('\n') {
         // A path with a comma in it stands in quotes; what it names is left alone.
         let path = line.split(',').next().unwrap_or_default();
-        path.starts_with('"') || lib.join(path).exists()
-    };
-    let kept: String = text.split_inclusive('\n').filter(is_there).collect();
+        let file = lib.join(path);
+        if path.starts_with('"') {
+            kept.push_str(line);
+        } else if modules::is_library(path) && file.is_file() {
+            let bytes = fs::read(&file).map_err(|error| RecipeError::read(&file, error))?;
+            let digest = base64::encode(&Digest::of(&bytes).0);
+            // In the alphabet of URLs, without padding.
+            let digest = digest.replace('+', "-").replace('/', "_");
+            let digest = digest.trim_end_matches('=');
+            kept.push_str(&format!("{path},sha256={digest},{}\n", bytes.len()));
+        } else if file.exists() {
+            kept.push_str(line);
+        }
+    }
     match kept == text {
         true => Ok(()),
         false => fs::write(&record, kept).map_err(|error| RecipeError::write(&record, error)),
@@ -235,18 +251,5 @@ mod tests {
         assert!(list_what_is_there(lib.path(), &distribution).is_ok());
         let kept = fs::read_to_string(&record).unwrap_or_default();
         assert_eq!(kept, "a.py,sha256=x,1\n\"b,c\",,\na-1.dist-info/RECORD,,\n");
-    }
-
-    #[test]
-    fn libraries_are_known_by_their_names() {
-        for (name, is) in [
-            ("x.so", true),
-            ("_x.cpython-311-x86_64-linux-gnu.so", true),
-            ("libz.so.1", true),
-            ("x.sorted", false),
-            ("x.py", false),
-        ] {
-            assert_eq!(is_library(name), is, "{name}");
-        }
     }
 }

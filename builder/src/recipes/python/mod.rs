@@ -5,6 +5,7 @@
 //! | `rt/` | the interpreter: `bin/python3`, its standard library, the shared libraries that these need, pip |
 //! | `rt/.../site-packages/flavor.pth` | the relative path of `app/lib`, which the interpreter adds to its search path |
 //! | `app/lib/` | the installed distributions |
+//! | `app/native/` | libraries that modules of these would take from a host |
 //! | `app/bin/NAME` | a script for each command |
 //!
 //! No variable tells the interpreter where things are, so none reaches the programs that the application starts. A
@@ -12,6 +13,7 @@
 
 mod check;
 mod install;
+mod modules;
 mod runtime;
 mod tree;
 
@@ -55,7 +57,7 @@ pub(super) fn stage(
     let rt = into.join(RUNTIME);
     let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);
-    let distributions = install::install(python, &interpreter, &rt, &app.join("lib"))?;
+    let distributions = install::install(python, &interpreter, &rt, &app.join("lib"), target)?;
     let mut scripts = Vec::new();
     for entry in &python.entries {
         let script = format!("bin/{}", name(entry, package));
