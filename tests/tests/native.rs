@@ -497,3 +497,37 @@ fn names_that_differ_in_case_alone_are_warned_about() {
     let warning = "warning: slot app: `app/terminfo/A` and `app/terminfo/a` are one name where case does not count";
     assert!(message.contains(warning), "{message}");
 }
+
+#[test]
+fn private_keys_in_a_slot_are_pointed_out() {
+    let project = Project::new();
+    project.manifest(
+        "[package]\nname = \"demo\"\nversion = \"1\"\n[[slot]]\nid = \"app\"\nsource = \"app\"\n\
+         [command]\nexec = \"/bin/true\"\n",
+    );
+    project.file(
+        "app/readme",
+        0o644,
+        b"-----BEGIN nothing that matters-----\n",
+    );
+    let app = project.path().join("app");
+    for name in ["one", "two"] {
+        let mut keygen = flavor();
+        keygen.args(["keygen", "--name", name, "--out-dir"]);
+        assert!(keygen.arg(&app).status().unwrap().success());
+    }
+    let warned = || {
+        let output = flavor().args(project.pack_args()).output().unwrap();
+        let message = text(&output.stderr).into_owned();
+        assert!(output.status.success(), "{message}");
+        let lines = message.lines().filter(|line| line.contains("private key"));
+        let lines = lines.filter(|line| line.starts_with("warning: slot "));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let fact = "warning: slot app: `app/one.key` is a private key, which everybody gets who gets the package: exclude it";
+    assert_eq!(warned(), [format!("{fact} (and 1 more)")]);
+    fs::remove_file(app.join("two.key")).unwrap();
+    assert_eq!(warned(), [fact]);
+    fs::remove_file(app.join("one.key")).unwrap();
+    assert_eq!(warned(), [""; 0]);
+}

@@ -47,6 +47,13 @@ fn httpie_runs_with_nothing_but_the_c_library_of_its_host() {
         &mut unpacked(&app, &["-s", &script, "--nonsense"]),
     );
     says_nothing_of_this_machine(&app);
+    // Nor is anything there that only debuggers read.
+    let mut grep = Command::new("grep");
+    grep.args(["-rlF", "-e", ".debug_info"])
+        .arg(app.tree.join("rt/lib"));
+    let found = text(&grep.output().unwrap().stdout).into_owned();
+    let found: Vec<&str> = found.lines().filter(|path| path.contains(".so")).collect();
+    assert_eq!(found, [""; 0]);
     assert_eq!(alone(&app, &[&["--version"]]), ["3.2.4\n"]);
 }
 

@@ -3,7 +3,7 @@
 //! 1. [`read`] turns the bytes of one file into a [`Binary`], without trusting any of them;
 //! 2. [`Inside`] follows paths and links as they will be below the work environment;
 //! 3. [`Requirements::of`] looks for each needed library as the dynamic loader will, and sums up what is left to the host;
-//! 4. [`runpath`] tells a program where its libraries lie.
+//! 4. [`runpath`] tells a program where its libraries lie, and [`debug`] takes out what only debuggers read.
 //!
 //! All of it takes values and gives values; files and slots are read by `inspect`, `pack` and the recipes.
 //!
@@ -12,6 +12,7 @@
 //! bounded here: see [`MAX_NAMES`] and [`MAX_RECORDS`].
 
 pub mod base;
+pub mod debug;
 mod elf;
 mod foreign;
 mod inside;

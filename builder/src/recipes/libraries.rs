@@ -13,7 +13,7 @@ use object::read::ReadCache;
 
 use super::{RecipeError, write};
 use crate::binary::base::base;
-use crate::binary::{self, Binary, Elf, runpath};
+use crate::binary::{self, Binary, Elf, debug, runpath};
 
 /// The run path of libraries that lie in one directory.
 pub(super) const BESIDE: &str = "$ORIGIN";
@@ -210,13 +210,21 @@ pub(super) fn needs_run_path(elf: &Elf) -> bool {
     needs_another || elf.runpath.is_some() || !elf.rpath.is_empty()
 }
 
-/// The content of the file at `from`, with this run path, if any.
+/// The content of the file at `from`, with this run path, if any, and without what is for debuggers, if that is not wanted.
 ///
 /// # Errors
 ///
 /// When it cannot be read, or its run path cannot be set.
-pub(super) fn with_run_path(from: &Path, run_path: Option<&str>) -> Result<Vec<u8>, RecipeError> {
+pub(super) fn content(
+    from: &Path,
+    run_path: Option<&str>,
+    for_debuggers: bool,
+) -> Result<Vec<u8>, RecipeError> {
     let bytes = fs::read(from).map_err(|error| RecipeError::read(from, error))?;
+    let bytes = match for_debuggers {
+        true => bytes,
+        false => debug::stripped(&bytes).unwrap_or(bytes),
+    };
     match run_path {
         None => Ok(bytes),
         Some(path) => runpath::set(&bytes, path).map_err(|error| RecipeError::RunPath {
@@ -230,14 +238,14 @@ pub(super) fn with_run_path(from: &Path, run_path: Option<&str>) -> Result<Vec<u
 ///
 /// # Errors
 ///
-/// As [`with_run_path`], and when it cannot be written.
+/// As [`content`], and when it cannot be written.
 pub(super) fn copy(
     from: &Path,
     to: &Path,
     mode: u32,
     run_path: Option<&str>,
 ) -> Result<(), RecipeError> {
-    write(to, &with_run_path(from, run_path)?, mode)
+    write(to, &content(from, run_path, true)?, mode)
 }
 
 /// Copies a library into `lib` of the tree `into`, where the others are found beside it. Says what was done.

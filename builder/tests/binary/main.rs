@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flavor::binary::{self, Binary, Elf, ElfKind, Foreign, Need, runpath};
+use flavor::binary::{self, Binary, Elf, ElfKind, Foreign, Need, debug, runpath};
 
 /// Runs the C compiler in a directory.
 fn cc(directory: &Path, args: &[&str]) {
@@ -193,6 +193,71 @@ fn a_run_path_is_set_and_the_program_runs() {
         runpath::set(b"#!/bin/sh\n", "x"),
         Err(runpath::RunPathError::NotDynamic)
     );
+}
+
+#[test]
+fn without_debugging_information_a_program_and_its_library_are_what_they_were() {
+    let dir = compiled();
+    let one = "int one(void) { return 1; } static int hidden_from_loaders(void) { return one(); } int two(void) { return hidden_from_loaders(); }";
+    fs::write(dir.path().join("one.c"), one).unwrap();
+    let library = ["-g", "-O0", "-shared", "-fPIC", "-Wl,-soname,libone.so.1"];
+    cc(
+        dir.path(),
+        &[&library[..], &["-o", "libone.so.1", "one.c"]].concat(),
+    );
+    let program = ["-g", "-o", "main", "main.c", "libone.so.1"];
+    cc(
+        dir.path(),
+        &[&program[..], &["-Wl,-rpath,$ORIGIN"]].concat(),
+    );
+    for name in ["main", "libone.so.1"] {
+        let path = dir.path().join(name);
+        let before = fs::read(&path).unwrap();
+        let after = debug::stripped(&before).unwrap();
+        let has = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|it| it == word);
+        assert!(has(&before, b"one.c") || has(&before, b"main.c"));
+        for word in [&b"one.c"[..], b"main.c", b"hidden_from_loaders", b".debug"] {
+            assert!(
+                !has(&after, word),
+                "{name}: {}",
+                String::from_utf8_lossy(word)
+            );
+        }
+        assert_eq!(debug::stripped(&after), None);
+        fs::write(&path, &after).unwrap();
+        assert!(Command::new("strip").arg(&path).status().unwrap().success());
+        let by_binutils = fs::read(&path).unwrap().len();
+        assert!(
+            after.len() <= by_binutils + 256,
+            "{} {by_binutils}",
+            after.len()
+        );
+        fs::write(&path, after).unwrap();
+    }
+    let output = Command::new(dir.path().join("main")).output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(7), &b"1\n"[..])
+    );
+    // Linkers go by the headers that were written.
+    cc(dir.path(), &["-o", "again", "main.c", "libone.so.1"]);
+
+    assert_eq!(debug::stripped(b"#!/bin/sh\n"), None);
+    // Whatever the headers say, nothing breaks.
+    let bytes = fs::read(dir.path().join("again")).unwrap();
+    let mut numbers = Numbers(7);
+    for _ in 0..20_000 {
+        let mut damaged = bytes.clone();
+        let headers = damaged.len() - 64 * 30;
+        for _ in 0..3 {
+            let at = match numbers.next(2) {
+                0 => numbers.next(64),
+                _ => headers + numbers.next(64 * 30),
+            };
+            damaged[at] = u8::try_from(numbers.next(256)).unwrap();
+        }
+        debug::stripped(&damaged);
+    }
 }
 
 fn make_executable(path: &PathBuf) {

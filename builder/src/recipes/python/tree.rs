@@ -32,8 +32,7 @@ const DEVELOPERS: [&str; 2] = ["config-", "_tkinter"];
 /// What stands in place of the directory that the installation lies in, cut or filled with slashes.
 const INSTALL: &[u8] = b"/install";
 
-/// Where Debian keeps the wheels of `ensurepip`, how its `ensurepip` asks for that, and what all others do.
-const WHEELS: &str = "/usr/share/python-wheels";
+/// How `ensurepip` asks where its wheels are, and where most distributions have them.
 const ELSEWHERE: &str = "sysconfig.get_config_var('WHEEL_PKG_DIR')";
 const BESIDE: &str = "__file__.rpartition('/')[0] + '/_bundled'";
 
@@ -57,6 +56,7 @@ pub(super) fn stage(
         host: Host::read(target),
         target,
         rt,
+        for_debuggers: strip.is_empty(),
         libraries: BTreeMap::new(),
         left_out: Vec::new(),
     };
@@ -85,6 +85,8 @@ struct Copy<'a> {
     host: Host,
     target: &'a str,
     rt: &'a Path,
+    /// Whether debugging information is kept.
+    for_debuggers: bool,
     /// What goes to `lib/`.
     libraries: BTreeMap<String, Library>,
     /// Lines on modules that cannot be taken.
@@ -124,7 +126,11 @@ impl Copy<'_> {
     /// either, and is left out; the program itself is not.
     fn file(&mut self, from: &Path, to: &Path, is_program: bool) -> Result<(), RecipeError> {
         let Some(elf) = libraries::elf(from, self.target)? else {
-            return self.put(libraries::with_run_path(from, None)?, to, 0o644);
+            return self.put(
+                libraries::content(from, None, self.for_debuggers)?,
+                to,
+                0o644,
+            );
         };
         match libraries::closure(&self.host, &[from.to_owned()], self.target) {
             Ok(found) => {
@@ -145,7 +151,11 @@ impl Copy<'_> {
         let run_path = format!("$ORIGIN/{}lib", "../".repeat(up));
         let run_path = libraries::needs_run_path(&elf).then_some(run_path.as_str());
         let mode = if is_program { 0o755 } else { 0o644 };
-        self.put(libraries::with_run_path(from, run_path)?, to, mode)
+        self.put(
+            libraries::content(from, run_path, self.for_debuggers)?,
+            to,
+            mode,
+        )
     }
 
     fn put(&self, bytes: Vec<u8>, to: &Path, mode: u32) -> Result<(), RecipeError> {
@@ -166,7 +176,7 @@ impl Copy<'_> {
         for library in self.libraries.values() {
             let name = format!("lib/{}", library.name);
             let run_path = libraries::needs_run_path(&library.elf).then_some(libraries::BESIDE);
-            let bytes = libraries::with_run_path(&library.path, run_path)?;
+            let bytes = libraries::content(&library.path, run_path, self.for_debuggers)?;
             self.put(bytes, Path::new(&name), 0o644)?;
             content.push(libraries::described(&name, &library.path, run_path));
         }
@@ -229,7 +239,7 @@ fn without_sources(bytes: Vec<u8>) -> Vec<u8> {
 /// Sets up the directory of the interpreter's own packages: pip, from the wheel that comes with the interpreter, and the
 /// line that leads to the application's.
 fn site(library: &Path, rt: &Path) -> Result<Content, RecipeError> {
-    let wheels = wheels(&rt.join(library))?;
+    let wheels = wheels(&rt.join(library), rt)?;
     // Distributions differ in what they call it.
     let asked = "import site; print(*site.getsitepackages(), sep='\\n')";
     let output = python(rt, &["-c", asked])?;
@@ -266,16 +276,18 @@ fn python(rt: &Path, args: &[&str]) -> Result<String, RecipeError> {
 
 /// The wheels that `ensurepip` installs. Those that a distribution keeps in a place of its own are copied to where all others
 /// have them, so that virtual environments can be made on hosts that are none of its.
-fn wheels(library: &Path) -> Result<Vec<PathBuf>, RecipeError> {
+fn wheels(library: &Path, rt: &Path) -> Result<Vec<PathBuf>, RecipeError> {
     let bundled = library.join("ensurepip/_bundled");
-    let code = library.join("ensurepip/__init__.py");
-    let text = fs::read_to_string(&code).unwrap_or_default();
-    if text.contains(ELSEWHERE) {
-        for wheel in directory_of_wheels(Path::new(WHEELS)) {
+    let asked = "import sysconfig; print(sysconfig.get_config_var('WHEEL_PKG_DIR') or '')";
+    let elsewhere = python(rt, &["-c", asked])?;
+    if !elsewhere.trim().is_empty() {
+        for wheel in directory_of_wheels(Path::new(elsewhere.trim())) {
             let name = wheel.file_name().unwrap_or_default();
             let bytes = fs::read(&wheel).map_err(|error| RecipeError::read(&wheel, error))?;
             write(&bundled.join(name), &bytes, 0o644)?;
         }
+        let code = library.join("ensurepip/__init__.py");
+        let text = fs::read_to_string(&code).unwrap_or_default();
         write(&code, text.replace(ELSEWHERE, BESIDE).as_bytes(), 0o644)?;
     }
     Ok(directory_of_wheels(&bundled))
