@@ -150,7 +150,7 @@ def make_httpie(root, bench):
     def make(path):
         package = path.with_suffix(".psp")
         manifest = root / "scripts/demo-app/flavor.toml"
-        call([bench.flavor, "pack", "--manifest", manifest, "--unsigned", "--no-cache", "--level", "1", "--output", package])
+        call([bench.flavor, "pack", "--manifest", manifest, "--key-seed", "bench", "--no-cache", "--level", "1", "--output", package])
         call([bench.flavor, "extract-all", package, path, "--force"])
         shutil.copytree(path / "app", path / "app2", symlinks=True)
         (path / "app2/lib/new.py").write_text("# an upgrade\n")

@@ -1,0 +1,78 @@
+"""Real applications, packed by their recipes: their start against that of the same tree without a package."""
+
+import shutil
+import statistics
+from pathlib import Path
+
+from measure import Case, call, environment, time_cases
+from table import Row
+
+PYTHON = "{tree}/rt/bin/python3"
+APPS = Path("tests/apps")
+# Name, command of the package, its arguments, and what that is without a package.
+CASES = [
+    ("httpie", None, ["--version"], [PYTHON, "-s", "{tree}/app/bin/httpie", "--version"]),
+    ("node-server", "node-sum", ["1", "2"], ["{tree}/rt/bin/node", "{tree}/app/sum.js", "1", "2"]),
+    ("black", None, ["--version"], [PYTHON, "-s", "{tree}/app/bin/black", "--version"]),
+    ("numpy", None, [], [PYTHON, "-s", "{tree}/solve.py"]),
+    ("flask-hello", "python", ["-c", "import flask_hello"], [PYTHON, "-c", "import flask_hello"]),
+    ("terraform-provider", "pyvider", ["--version"], [PYTHON, "-s", "-m", "pyvider", "--version"]),
+    ("jq", None, ["--version"], ["{tree}/native/bin/jq", "--version"]),
+]
+QUICK = {"httpie", "jq"}
+JQ = """[package]
+name = "jq"
+version = "1"
+
+[native]
+binary = "/usr/bin/jq"
+bundle-libraries = true
+"""
+
+
+def rows(bench, place):
+    """The difference is taken from pairs that ran one after the other, as these programs vary by more than it."""
+    rounds = 3 if bench.quick else 40
+    out = []
+    for name, command, args, plain in CASES:
+        if bench.quick and name not in QUICK:
+            continue
+        package, tree = packed(bench, name)
+        env = {"FLAVOR_CACHE": place.new()} | ({"FLAVOR_COMMAND": command} if command else {})
+        plain = [part.replace("{tree}", str(tree)) for part in plain]
+        expected = call(plain, env=environment())
+        for _ in range(2):
+            if call([package, *args], env=environment(**env)) != expected:
+                raise SystemExit(f"error: {name} says something else when it is packed")
+        start, direct = Case(f"start of {name}", [package, *args], env), Case(f"{name} directly", plain)
+        time_cases(place, [direct, start], rounds, 1, warmup=1)
+        above = statistics.median(start - direct for start, direct in zip(start.times, direct.times, strict=True))
+        out.append(
+            Row(
+                f"warm start of `{name}`, packed by its recipe, above starting it directly",
+                f"{above * 1e3:+.2f} ms",
+                f"{direct.median * 1e3:.2f} ms",
+                f"{start.median / direct.median:.2f}",
+                "at most +2 ms",
+                above <= 0.002,
+            )
+        )
+    return out
+
+
+def packed(bench, name):
+    """The package and its tree. A project is copied, as tests do."""
+    work = bench.work.parent / "apps" / name
+    package, tree = work / f"{name}.psp", work / "tree"
+    if not package.exists() or package.stat().st_mtime < bench.flavor.stat().st_mtime:
+        shutil.rmtree(work, ignore_errors=True)
+        project = work / "project"
+        if name == "jq":
+            project.mkdir(parents=True)
+            (project / "flavor.toml").write_text(JQ)
+        else:
+            shutil.copytree(APPS / name, project)
+        pack = ["pack", "--manifest", project / "flavor.toml", "--key-seed", "bench", "--level", "1", "--no-cache", "--output", package]
+        call([bench.flavor, *pack])
+        call([bench.flavor, "extract-all", package, tree, "--force"])
+    return package, tree
