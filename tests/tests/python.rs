@@ -9,6 +9,7 @@ use std::process::Command;
 
 use psp_testkit::app::{App, same, succeed};
 use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::python::write_project;
 use psp_testkit::root::Root;
 
 /// Its interpreter.
@@ -182,38 +183,6 @@ fn offline(tool: &str) -> Project {
     write_project(&project, "", "small", code, tool);
     project
 }
-
-/// Writes a project of one module below `directory`, which is empty or ends in a slash.
-fn write_project(project: &Project, directory: &str, name: &str, code: &str, tool: &str) {
-    let write = |file: &str, text: &str| {
-        project.file(&format!("{directory}{file}"), 0o644, text.as_bytes());
-    };
-    let described = format!(
-        "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
-         [project]\nname = \"{name}\"\nversion = \"1.0\"\n{tool}"
-    );
-    write("pyproject.toml", &described);
-    write("backend.py", &BACKEND.replace("NAME", name));
-    write(&format!("{name}.py"), code);
-}
-
-/// The least that pip builds a wheel with.
-const BACKEND: &str = r#"
-import os, zipfile
-
-def build_wheel(directory, config_settings=None, metadata_directory=None):
-    info = "NAME-1.0.dist-info/"
-    files = {
-        info + "METADATA": "Metadata-Version: 2.1\nName: NAME\nVersion: 1.0\n",
-        info + "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[info + "RECORD"] = "".join(f"{n},,\n" for n in ["NAME.py", *files, info + "RECORD"])
-    with zipfile.ZipFile(os.path.join(directory, "NAME-1.0-py3-none-any.whl"), "w") as wheel:
-        wheel.write("NAME.py")
-        for name, text in files.items():
-            wheel.writestr(name, text)
-    return "NAME-1.0-py3-none-any.whl"
-"#;
 
 /// Packs a project without a network.
 fn pack(project: &Project) -> Command {

@@ -26,17 +26,26 @@ struct Files {
     package_json: Option<String>,
     cargo: Option<String>,
     requirements: bool,
+    /// The lock file beside `pyproject.toml`.
+    lock: Option<&'static str>,
 }
+
+/// Lock files of Python projects, the preferred one first.
+const LOCKS: [&str; 2] = ["uv.lock", "pylock.toml"];
 
 const HEAD: &str = "# How `flavor pack` makes one signed executable file of this project.\n";
 
 const PYTHON: &str = r#"# The interpreter, the project with its dependencies, and a command for each of [project.scripts].
 [python]
 project = "."
-# The interpreter: a version, or the path of an installation. Without it, `python3`.
+LOCK# The interpreter: a version, or the path of an installation. Without it, `python3`.
 # runtime = "3.11"
 # What is started, where there are no scripts; or module = "app", as `python -m app`.
 "#;
+
+/// What stands for `LOCK` in [`PYTHON`] where there is a lock file.
+const LOCKED: &str =
+    "# The dependencies, in the versions and with the hashes of the lock file.\nlock = \"LOCK\"\n";
 
 const REQUIREMENTS: &str = r#"# The interpreter, and what pip installs.
 [python]
@@ -83,6 +92,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Recognised>, ManifestError> 
         package_json: text("package.json"),
         cargo: text("Cargo.toml"),
         requirements: directory.join("requirements.txt").is_file(),
+        lock: { LOCKS.into_iter() }.find(|name| directory.join(name).is_file()),
     };
     describe(&files, directory)
 }
@@ -90,7 +100,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Recognised>, ManifestError> 
 /// Decides by the files alone. One that is for tools only (a `pyproject.toml` without `[project]`, a workspace) is none.
 fn describe(files: &Files, directory: &Path) -> Result<Option<Recognised>, ManifestError> {
     if let Some(text) = &files.pyproject
-        && let Some(recognised) = python(&directory.join("pyproject.toml"), text)?
+        && let Some(recognised) = python(&directory.join("pyproject.toml"), text, files.lock)?
     {
         return Ok(Some(recognised));
     }
@@ -114,7 +124,11 @@ fn describe(files: &Files, directory: &Path) -> Result<Option<Recognised>, Manif
     }))
 }
 
-fn python(file: &Path, text: &str) -> Result<Option<Recognised>, ManifestError> {
+fn python(
+    file: &Path,
+    text: &str,
+    lock: Option<&str>,
+) -> Result<Option<Recognised>, ManifestError> {
     let document = Document::parse(file, text)?;
     let root = document.root();
     let Some(project) = root.get("project") else {
@@ -136,9 +150,15 @@ fn python(file: &Path, text: &str) -> Result<Option<Recognised>, ManifestError> 
         true => format!("# entry-point = \"{module}.cli:main\"\n"),
         false => format!("module = \"{module}\"\n"),
     };
+    let locked = lock.map(|lock| LOCKED.replace("LOCK", lock));
+    let python = PYTHON.replace("LOCK", locked.as_deref().unwrap_or_default());
     Ok(Some(Recognised {
-        kind: "a Python project (pyproject.toml)",
-        manifest: format!("{HEAD}{section}{PYTHON}{entry}{SIGN}"),
+        kind: match lock {
+            None => "a Python project (pyproject.toml)",
+            Some("uv.lock") => "a Python project (pyproject.toml, uv.lock)",
+            Some(_) => "a Python project (pyproject.toml, pylock.toml)",
+        },
+        manifest: format!("{HEAD}{section}{python}{entry}{SIGN}"),
         note: match (has_scripts, says_both) {
             (true, true) => None,
             (false, _) => Some("it has no [project.scripts]: the module of its name is started"),
@@ -238,6 +258,7 @@ mod tests {
             package_json: text(package_json),
             cargo: text(cargo),
             requirements,
+            lock: None,
         };
         describe(&files, Path::new("/nonexistent/My App")).unwrap_or_default()
     }
@@ -301,6 +322,24 @@ mod tests {
         }
         assert_eq!(of("", "", "", false), None);
         assert_eq!(of("[tool.x]\n", "no JSON", "[workspace]\n", false), None);
+    }
+
+    #[test]
+    fn lock_files_are_used_where_they_are() {
+        let described = |lock| {
+            let files = Files {
+                pyproject: Some("[project]\nname = \"a\"\nversion = \"1\"\n".into()),
+                lock,
+                ..Files::default()
+            };
+            let recognised = describe(&files, Path::new("/nonexistent")).unwrap_or_default();
+            recognised.unwrap_or_else(|| unreachable!()).manifest
+        };
+        for lock in LOCKS {
+            let line = format!("\nlock = \"{lock}\"\n");
+            assert!(described(Some(lock)).contains(&line), "{lock}");
+        }
+        assert!(!described(None).contains("lock"), "{}", described(None));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use super::python::LockFault;
 use crate::binary::runpath::RunPathError;
 use crate::printer::escape;
 
@@ -128,6 +129,14 @@ pub enum RecipeError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// A lock file that cannot be followed.
+    #[error("{} {fault}", .file.display())]
+    Lock {
+        /// The lock file, or what it locks.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: LockFault,
+    },
     /// A program that the recipe needs is not there.
     #[error("cannot start {program}: {error}")]
     NoProgram {
@@ -225,6 +234,7 @@ impl RecipeError {
             RecipeError::Program { program: "npm", .. } => {
                 "see that package-lock.json matches package.json (`npm install` makes it so), and try `npm ci --omit=dev` in the project".into()
             }
+            RecipeError::Lock { fault, .. } => fault.help().into(),
             RecipeError::Source { .. } => "the path is relative to the manifest".into(),
             RecipeError::NoProgram { .. } => "install it, or check its permissions".into(),
             RecipeError::Program { program: "pip", .. } => {

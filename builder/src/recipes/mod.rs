@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-pub use error::RecipeError;
+pub use error::{LockFault, RecipeError};
 
 use crate::interrupt::{self, Kept};
 use crate::manifest::{Command, EnvRules, Project, Purpose, Recipe, Slot};

@@ -12,10 +12,13 @@
 
 mod check;
 mod install;
+mod lock;
 mod runtime;
 mod tree;
 
 use std::path::Path;
+
+pub use lock::LockFault;
 
 use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
 use crate::manifest::{Command, Entry, EntryPoint, Python};
