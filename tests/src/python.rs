@@ -17,7 +17,7 @@ pub fn write_project(project: &Project, directory: &str, name: &str, code: &str,
     write(&format!("{name}.py"), code);
 }
 
-/// The least that pip builds a wheel with.
+/// The least that pip builds a wheel with: of the module, and of extension modules beside it.
 const BACKEND: &str = r#"
 import os, zipfile
 
@@ -27,9 +27,11 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         info + "METADATA": "Metadata-Version: 2.1\nName: NAME\nVersion: 1.0\n",
         info + "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    files[info + "RECORD"] = "".join(f"{n},,\n" for n in ["NAME.py", *files, info + "RECORD"])
+    modules = ["NAME.py", *sorted(n for n in os.listdir() if n.endswith((".so", ".pyd")))]
+    files[info + "RECORD"] = "".join(f"{n},,\n" for n in [*modules, *files, info + "RECORD"])
     with zipfile.ZipFile(os.path.join(directory, "NAME-1.0-py3-none-any.whl"), "w") as wheel:
-        wheel.write("NAME.py")
+        for name in modules:
+            wheel.write(name)
         for name, text in files.items():
             wheel.writestr(name, text)
     return "NAME-1.0-py3-none-any.whl"

@@ -320,3 +320,72 @@ fn what_cannot_be_packed_is_said_in_two_lines_and_leaves_nothing() {
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
+
+#[test]
+fn extension_modules_for_another_python_are_refused() {
+    let facts =
+        "import sysconfig as s, sys; print(s.get_config_var('EXT_SUFFIX'), sys.version.split()[0])";
+    let facts = succeed(Command::new("python3").args(["-c", facts]));
+    let facts = text(&facts.stdout).into_owned();
+    let (own, version) = facts.trim().split_once(' ').unwrap();
+    let other = ".cpython-399-x86_64-linux-gnu.so";
+    let mac = ".cpython-399-darwin.so";
+    // Any library of this machine will do as a module of the right kind: it is not imported here.
+    let library = std::env::current_exe().unwrap();
+    for (files, refused) in [
+        (
+            &[(other, true)][..],
+            Some(
+                "_x.cpython-399-x86_64-linux-gnu.so is an extension module for cpython-399-x86_64-linux-gnu",
+            ),
+        ),
+        (
+            &[(mac, true)],
+            Some("_x.cpython-399-darwin.so is an extension module for cpython-399-darwin"),
+        ),
+        (
+            &[(own, false)],
+            Some("is no extension module for linux_amd64"),
+        ),
+        (&[(other, true), (own, true)], None),
+        (&[(other, true), (".abi3.so", true)], None),
+        (&[(".so", false)], None),
+    ] {
+        let project = offline("");
+        for (suffix, is_real) in files {
+            let content = match is_real {
+                true => fs::read(&library).unwrap(),
+                false => b"no library".to_vec(),
+            };
+            project.file(&format!("_x{suffix}"), 0o644, &content);
+        }
+        project.manifest("[python]\nproject = \".\"\nmodule = \"small\"\n");
+        let scratch = project.path().join("scratch");
+        fs::create_dir_all(&scratch).unwrap();
+        let pack = |flags: &[&str]| {
+            let mut command = flavor();
+            command.args(project.pack_args()).args(flags);
+            command.env("PIP_NO_INDEX", "1").env("TMPDIR", &scratch);
+            command.output().unwrap()
+        };
+        let output = pack(&[]);
+        let said = text(&output.stderr).into_owned();
+        match refused {
+            Some(fact) => {
+                assert_eq!(output.status.code(), Some(2), "{said}");
+                assert!(said.contains(fact) && said.contains("--no-check"), "{said}");
+                let is_by_tag = !said.contains("linux_amd64");
+                assert!(
+                    !is_by_tag || said.contains(&format!("the interpreter is cpython {version}")),
+                    "{said}"
+                );
+                assert!(!project.output().exists());
+            }
+            None => assert!(output.status.success(), "{said}"),
+        }
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+        if refused.is_some() {
+            assert!(pack(&["--no-check"]).status.success());
+        }
+    }
+}

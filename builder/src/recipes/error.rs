@@ -121,6 +121,24 @@ pub enum RecipeError {
         /// The target.
         target: String,
     },
+    /// An extension module for another interpreter.
+    #[error("app/lib/{} is an extension module for {}, and the interpreter is {interpreter}", escape(&.module.display().to_string()), escape(tag))]
+    Extension {
+        /// Its path below `app/lib`.
+        module: PathBuf,
+        /// What its name says, such as `cpython-312-x86_64-linux-gnu`.
+        tag: String,
+        /// Implementation and version.
+        interpreter: String,
+    },
+    /// An extension module that the target's loader cannot load.
+    #[error("app/lib/{} is no extension module for {target}", escape(&.module.display().to_string()))]
+    Foreign {
+        /// Its path below `app/lib`.
+        module: PathBuf,
+        /// The target.
+        target: String,
+    },
     /// A project or a file of requirements is not there.
     #[error("[python] names {}: {error}", .path.display())]
     Source {
@@ -229,6 +247,12 @@ impl RecipeError {
             }
             RecipeError::NoScript { .. } => {
                 "build it first, or name another with `entry` in [node]".into()
+            }
+            RecipeError::Extension { .. } => {
+                "build it for the interpreter, name the other one with `runtime` in [python], or leave this check out with --no-check".into()
+            }
+            RecipeError::Foreign { .. } => {
+                "install a build of it for that system and processor, or leave this check out with --no-check".into()
             }
             RecipeError::Addon { .. } => "install it on a machine of that kind".into(),
             RecipeError::Program { program: "npm", .. } => {

@@ -59,6 +59,9 @@ pub(super) fn stage(
     let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);
     let distributions = install::install(python, &interpreter, &rt, &app.join("lib"))?;
+    if is_checked {
+        check::extensions(&interpreter, &rt, &app.join("lib"), target)?;
+    }
     let mut scripts = Vec::new();
     for entry in &python.entries {
         let script = format!("bin/{}", name(entry, package));
