@@ -389,3 +389,80 @@ fn extension_modules_for_another_python_are_refused() {
         }
     }
 }
+
+#[test]
+fn uv_installs_the_interpreter_where_that_is_asked_for() {
+    let facts = "import sys; print(sys._base_executable, '%d.%d' % sys.version_info[:2])";
+    let facts = succeed(Command::new("python3").args(["-I", "-c", facts]));
+    let facts = text(&facts.stdout).into_owned();
+    let (real, version) = facts.trim().split_once(' ').unwrap();
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let path = |name: &str| project.path().join(name);
+    // It notes what it is called with, and 'installs' a link to the real interpreter.
+    let fake = format!(
+        "#!/bin/sh\necho \"$*\" >> '{log}'\ncase $2 in\n\
+         find) [ -e '{installed}' ] || exit 1; echo '{installed}' ;;\n\
+         install) /bin/ln -s '{real}' '{installed}' ;;\nesac\n",
+        log = path("log").display(),
+        installed = path("python").display(),
+    );
+    let pack = |install: bool, directory: &str| {
+        project.manifest(&format!(
+            "[python]\nproject = \".\"\nruntime = \"{version}\"\ninstall = {install}\n"
+        ));
+        let mut command = flavor();
+        command.args(project.pack_args()).env("PIP_NO_INDEX", "1");
+        // Nothing else is there that could be an interpreter.
+        command.env("PATH", path(directory)).output().unwrap()
+    };
+    fs::create_dir(path("nothing")).unwrap();
+    let output = pack(true, "nothing");
+    let said = text(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let fact = format!("no Python {version} is on this machine, nor uv, which would install it");
+    assert!(
+        said.contains(&fact) && said.contains("help: install uv"),
+        "{said}"
+    );
+
+    project.file("bin/uv", 0o755, fake.as_bytes());
+    let output = pack(false, "bin");
+    let said = text(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("install = true"), "{said}");
+    assert!(!path("python").exists());
+    fs::remove_file(path("log")).unwrap();
+
+    let output = pack(true, "bin");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let find = format!("python find --no-python-downloads {version}\n");
+    let log = fs::read_to_string(path("log")).unwrap();
+    assert_eq!(log, format!("{find}python install {version}\n{find}"));
+    let output = succeed(&mut project.start(&project.output()));
+    assert_eq!(text(&output.stdout), "small None None\n");
+
+    // One that is there is not installed again.
+    fs::remove_file(path("log")).unwrap();
+    assert!(pack(true, "bin").status.success());
+    assert_eq!(fs::read_to_string(path("log")).unwrap(), find);
+
+    // And one that cannot be had is an error of two lines.
+    fs::remove_file(path("python")).unwrap();
+    let broken = "#!/bin/sh\necho 'error: no route to host' >&2\nexit 2\n";
+    project.file("bin/uv", 0o755, broken.as_bytes());
+    let output = pack(true, "bin");
+    let said = text(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("uv failed: error: no route to host"),
+        "{said}"
+    );
+
+    project.manifest("[package]\nname = \"a\"\nversion = \"1\"\n[python]\nmodule = \"small\"\nproject = \".\"\ninstall = true\n");
+    let output = flavor().args(project.pack_args()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr)
+            .contains("`install` in [python] must be absent, or false, without a version")
+    );
+}

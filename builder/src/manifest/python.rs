@@ -28,6 +28,7 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
     let section = value.table()?;
     section.only(&[
         "runtime",
+        "install",
         "project",
         "requirements",
         "requirements-file",
@@ -36,6 +37,14 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
         "module",
         "strip",
     ])?;
+    let runtime = runtime(&section, directory)?;
+    let install = match section.get("install") {
+        Some(value) if value.flag()? && !matches!(runtime, Runtime::Version(_)) => {
+            let expected = "absent, or false, without a version in `runtime`";
+            return Err(value.invalid(expected, "runtime = \"3.12\""));
+        }
+        value => value.map_or(Ok(false), |value| value.flag())?,
+    };
     let project = text(&section, "project")?.map(|path| resolved(directory, &path));
     let mut sources = Vec::new();
     if let Some(project) = &project {
@@ -82,7 +91,8 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
     };
     Ok(Asked {
         recipe: Recipe::Python(Python {
-            runtime: runtime(&section, directory)?,
+            runtime,
+            install,
             sources,
             lock,
             entries,
@@ -98,6 +108,7 @@ pub(super) fn of_project(directory: &Path, further: &[String], entry_point: Entr
     let all = std::iter::once(".").chain(further.iter().map(String::as_str));
     Python {
         runtime: Runtime::Found,
+        install: false,
         sources: all
             .map(|path| Requirement::Project(resolved(directory, path)))
             .collect(),

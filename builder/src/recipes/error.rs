@@ -71,6 +71,12 @@ pub enum RecipeError {
         /// Those that were looked at, with commas between them.
         found: String,
     },
+    /// Nothing is there that could fetch an interpreter of this version.
+    #[error("no Python {version} is on this machine, nor uv, which would install it")]
+    NoUv {
+        /// One to three numbers.
+        version: String,
+    },
     /// What `runtime` names is no interpreter, and holds none.
     #[error("{} is no Python interpreter, and holds none that starts here", .path.display())]
     NotPython {
@@ -225,7 +231,10 @@ impl RecipeError {
                 "set it with `patchelf --set-rpath` and pack the files with a [[slot]] of your own".into()
             }
             RecipeError::NoPython { version, .. } => {
-                format!("install it (`uv python install {version}`), or name another with `runtime` in [python]")
+                format!("install it (`uv python install {version}`, which `install = true` in [python] does), or name another with `runtime`")
+            }
+            RecipeError::NoUv { .. } => {
+                "install uv (`pip install uv`), or an interpreter of that version".into()
             }
             RecipeError::NotPython { .. } => {
                 "`runtime` is a version, a directory with `bin/python3`, an interpreter, or an archive of such a directory".into()
@@ -264,6 +273,9 @@ impl RecipeError {
             RecipeError::Program { program: "pip", .. } => {
                 "check the requirements, and try the same with `python3 -m pip install --target DIR`".into()
             }
+            RecipeError::Program { program: "uv", .. } => {
+                "try the same with `uv python install`, or install an interpreter of that version in another way".into()
+            }
             RecipeError::Program { program: "tar", .. } => "name an archive that tar can unpack".into(),
             RecipeError::Program { .. } => "try another interpreter with `runtime` in [python]".into(),
             RecipeError::NoEntry { .. } => {
@@ -283,6 +295,7 @@ impl RecipeError {
                 | RecipeError::Write { .. }
                 | RecipeError::NoLibrary { .. }
                 | RecipeError::NoPython { .. }
+                | RecipeError::NoUv { .. }
                 | RecipeError::NoNode { .. }
                 | RecipeError::NoProgram { .. }
                 | RecipeError::Program { .. }

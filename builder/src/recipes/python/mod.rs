@@ -54,7 +54,7 @@ pub(super) fn stage(
     is_checked: bool,
     into: &Path,
 ) -> Result<Vec<Staged>, RecipeError> {
-    let interpreter = runtime::find(&python.runtime, &into.join("unpacked"))?;
+    let interpreter = runtime::find(python, &into.join("unpacked"))?;
     let rt = into.join(RUNTIME);
     let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);

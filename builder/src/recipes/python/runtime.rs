@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::super::RecipeError;
 use super::super::program::{along_path, installed, is_version, listed, run};
-use crate::manifest::Runtime;
+use crate::manifest::{Python, Runtime};
 
 /// What an interpreter says of itself, one JSON object; no site is set up for it.
 const FACTS: &str = "import json, os, sys, sysconfig; print(json.dumps({
@@ -57,8 +57,8 @@ impl Interpreter {
 /// # Errors
 ///
 /// When there is none, saying which there are.
-pub(super) fn find(runtime: &Runtime, scratch: &Path) -> Result<Interpreter, RecipeError> {
-    let (version, places) = match runtime {
+pub(super) fn find(python: &Python, scratch: &Path) -> Result<Interpreter, RecipeError> {
+    let (version, places) = match &python.runtime {
         Runtime::Found => ("3", along_path("python3")),
         Runtime::Version(version) => (version.as_str(), candidates(version)),
         Runtime::Path(path) => return at(path, scratch),
@@ -70,19 +70,43 @@ pub(super) fn find(runtime: &Runtime, scratch: &Path) -> Result<Interpreter, Rec
         }
         found.push(interpreter.numbers());
     }
+    if python.install {
+        return fetched(version);
+    }
     Err(RecipeError::NoPython {
         version: version.to_owned(),
         found: listed(found),
     })
 }
 
+/// An interpreter of this version that uv fetches into its own place, where others can use it, too.
+fn fetched(version: &str) -> Result<Interpreter, RecipeError> {
+    if along_path("uv").is_empty() {
+        return Err(RecipeError::NoUv {
+            version: version.to_owned(),
+        });
+    }
+    run(
+        "uv",
+        Command::new("uv").args(["python", "install", version]),
+    )?;
+    let found = by_uv(version).and_then(|program| ask(&program));
+    let found = found.filter(|interpreter| is_version(&interpreter.numbers(), version));
+    found.ok_or_else(|| RecipeError::NoPython {
+        version: version.to_owned(),
+        found: String::new(),
+    })
+}
+
+/// The interpreter that uv has, or knows of.
+fn by_uv(version: &str) -> Option<PathBuf> {
+    let find = ["python", "find", "--no-python-downloads", version];
+    first_line("uv", &find).map(PathBuf::from)
+}
+
 /// Programs that may be an interpreter of this version, the best first.
 fn candidates(version: &str) -> Vec<PathBuf> {
-    let uv = ["python", "find", "--no-python-downloads", version];
-    let mut out: Vec<PathBuf> = first_line("uv", &uv)
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
+    let mut out: Vec<PathBuf> = by_uv(version).into_iter().collect();
     if let Some(root) = first_line("pyenv", &["root"]) {
         out.extend(installed(&Path::new(&root).join("versions"), "bin/python3"));
     }
