@@ -277,8 +277,8 @@ fn what_cannot_be_packed_is_said_in_two_lines_and_leaves_nothing() {
         ),
         (
             "project = \".\"\nruntime = \"small.py\"\nmodule = \"small\"",
-            3,
-            "tar failed",
+            2,
+            "small.py is no Python interpreter, and holds none",
             "archive",
         ),
         (
@@ -465,4 +465,86 @@ fn uv_installs_the_interpreter_where_that_is_asked_for() {
         text(&output.stderr)
             .contains("`install` in [python] must be absent, or false, without a version")
     );
+}
+
+/// Writes an archive of the interpreter that is here, laid out as python-build-standalone has it: what it needs to start, pip's
+/// wheel, a link and a hard link.
+const ARCHIVE: &str = r#"
+import glob, os, sys, sysconfig, tarfile
+
+LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "lib2to3", "site-packages", "dist-packages", "__pycache__", "turtledemo"}
+
+def wanted(info):
+    name = info.name.rsplit("/", 1)[-1]
+    return None if name in LEFT_OUT or name.startswith(("config-", "_tkinter")) or name.endswith(".a") else info
+
+name = "python%d.%d" % sys.version_info[:2]
+stdlib = sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix})
+with tarfile.open(sys.argv[1], "w:gz" if sys.argv[1].endswith("gz") else "w") as out:
+    out.add(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "python/install/bin/" + name)
+    for link, kind in [("python3", tarfile.SYMTYPE), ("python", tarfile.LNKTYPE)]:
+        info = tarfile.TarInfo("python/install/bin/" + link)
+        info.type, info.linkname = kind, name if kind == tarfile.SYMTYPE else "python/install/bin/" + name
+        out.addfile(info)
+    out.add(stdlib, "python/install/lib/" + name, filter=wanted)
+    for library in glob.glob(os.path.join(sys.base_prefix, "lib", "libpython3*.so*")):
+        out.add(library, "python/install/lib/" + os.path.basename(library))
+"#;
+
+#[test]
+fn an_archive_of_an_interpreter_needs_no_program_to_unpack_it() {
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let path = |name: &str| project.path().join(name);
+    for name in ["python.tar", "python.tar.gz"] {
+        succeed(
+            Command::new("python3")
+                .args(["-I", "-c", ARCHIVE])
+                .arg(path(name)),
+        );
+    }
+    let tar = fs::read(path("python.tar")).unwrap();
+    fs::write(
+        path("python.tar.zst"),
+        zstd::encode_all(&tar[..], 1).unwrap(),
+    )
+    .unwrap();
+    // Cut off, and without an interpreter.
+    fs::write(path("cut.tar"), &tar[..tar.len() / 2]).unwrap();
+    fs::write(path("empty.tar"), [0; 10240]).unwrap();
+    drop(tar);
+    fs::remove_file(path("python.tar")).unwrap();
+    fs::create_dir(path("nothing")).unwrap();
+    let scratch = path("scratch");
+    let pack = |name: &str| {
+        fs::create_dir_all(&scratch).unwrap();
+        project.manifest(&format!(
+            "[python]\nproject = \".\"\nruntime = \"{name}\"\n"
+        ));
+        let mut command = flavor();
+        command.args(project.pack_args()).env("PIP_NO_INDEX", "1");
+        // No tar, gzip or zstd is there.
+        command.env("PATH", path("nothing")).env("TMPDIR", &scratch);
+        command.output().unwrap()
+    };
+    for name in ["python.tar.gz", "python.tar.zst"] {
+        let output = pack(name);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let output = succeed(&mut project.start(&project.output()));
+        assert_eq!(text(&output.stdout), "small None None\n", "{name}");
+        fs::remove_file(project.output()).unwrap();
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{name}");
+    }
+    for (name, fact) in [
+        ("cut.tar", "cut.tar is truncated"),
+        (
+            "empty.tar",
+            "empty.tar is no Python interpreter, and holds none",
+        ),
+    ] {
+        let output = pack(name);
+        let said = text(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(fact) && said.contains("\nhelp: "), "{said}");
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+    }
 }

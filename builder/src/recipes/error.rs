@@ -7,6 +7,7 @@ use thiserror::Error;
 
 pub use super::python::LockFault;
 use crate::binary::runpath::RunPathError;
+use crate::inputs::InputError;
 use crate::printer::escape;
 
 /// `Display` is one line of fact; [`RecipeError::help`] is one line of remedy.
@@ -82,6 +83,12 @@ pub enum RecipeError {
     NotPython {
         /// As resolved.
         path: PathBuf,
+    },
+    /// An archive that `runtime` names cannot be unpacked.
+    #[error(transparent)]
+    Archive {
+        /// Which, and why.
+        error: InputError,
     },
     /// No Node of this version is on this machine.
     #[error("no Node {version}{}is on this machine{}", if version.is_empty() { "" } else { " " }, among(found))]
@@ -239,6 +246,7 @@ impl RecipeError {
             RecipeError::NotPython { .. } => {
                 "`runtime` is a version, a directory with `bin/python3`, an interpreter, or an archive of such a directory".into()
             }
+            RecipeError::Archive { error } => error.help().into(),
             RecipeError::NoNode { version, .. } if version.is_empty() => {
                 "install it, or name it with `runtime` in [node]".into()
             }
@@ -276,7 +284,6 @@ impl RecipeError {
             RecipeError::Program { program: "uv", .. } => {
                 "try the same with `uv python install`, or install an interpreter of that version in another way".into()
             }
-            RecipeError::Program { program: "tar", .. } => "name an archive that tar can unpack".into(),
             RecipeError::Program { .. } => "try another interpreter with `runtime` in [python]".into(),
             RecipeError::NoEntry { .. } => {
                 "name what is installed with `entry-point` or `module`, add what is missing to the dependencies, or leave this \
@@ -289,6 +296,15 @@ impl RecipeError {
 
     /// Whether the machine is at fault, and not the project.
     pub fn is_of_environment(&self) -> bool {
+        if let RecipeError::Archive { error } = self {
+            return matches!(
+                error,
+                InputError::Unreadable { .. }
+                    | InputError::Changed { .. }
+                    | InputError::Vanished { .. }
+                    | InputError::Spool { .. }
+            );
+        }
         matches!(
             self,
             RecipeError::Unreadable { .. }

@@ -1,4 +1,4 @@
-//! Programs of the machine that recipes look for and run: interpreters, pip, npm, tar.
+//! Programs of the machine that recipes look for and run: interpreters, uv, pip, npm.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

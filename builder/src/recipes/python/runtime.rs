@@ -1,8 +1,10 @@
 //! Where the interpreter comes from: uv, pyenv, PATH, a directory or an archive.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +12,7 @@ use serde::Deserialize;
 
 use super::super::RecipeError;
 use super::super::program::{along_path, installed, is_version, listed, run};
+use crate::inputs::{self, Filter, Kind, Source, Times};
 use crate::manifest::{Python, Runtime};
 
 /// What an interpreter says of itself, one JSON object; no site is set up for it.
@@ -136,12 +139,40 @@ fn at(path: &Path, scratch: &Path) -> Result<Interpreter, RecipeError> {
     found.ok_or_else(|| RecipeError::NotPython { path: path.into() })
 }
 
+/// Unpacks it with the reader that slots have: no program of the machine is needed, and nothing leaves `scratch`.
 fn unpack(archive: &Path, scratch: &Path) -> Result<(), RecipeError> {
+    let unreadable = |error| RecipeError::Archive { error };
+    let everything = Filter::new(&["**"], &[]).map_err(unreadable)?;
+    let input = inputs::read(archive, &everything, Times::Keep).map_err(unreadable)?;
+    let Source::Tree(tree) = input.source else {
+        return Err(RecipeError::NotPython {
+            path: archive.into(),
+        });
+    };
     fs::create_dir_all(scratch).map_err(|error| RecipeError::write(scratch, error))?;
-    let mut tar = Command::new("tar");
-    tar.args(["--extract", "--file"]).arg(archive);
-    tar.arg("--directory").arg(scratch);
-    run("tar", &mut tar).map(drop)
+    // The reader has checked these paths: none leaves the tree, and none lies below a link.
+    let place = |path: &[u8]| scratch.join(OsStr::from_bytes(path));
+    for entry in &tree.entries {
+        let to = place(&entry.path);
+        let written = |error| RecipeError::write(&to, error);
+        match &entry.kind {
+            Kind::Directory => fs::create_dir(&to).map_err(written)?,
+            Kind::File { content, .. } => {
+                let mut from = content.open().map_err(unreadable)?;
+                let mut file = File::create(&to).map_err(written)?;
+                io::copy(&mut from, &mut file).map_err(written)?;
+                let mode = fs::Permissions::from_mode(entry.mode | 0o600);
+                fs::set_permissions(&to, mode).map_err(written)?;
+            }
+            Kind::Symlink { target } => {
+                symlink(OsStr::from_bytes(target), &to).map_err(written)?;
+            }
+            Kind::HardLink { to: first } => {
+                fs::hard_link(place(first), &to).map_err(written)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the program says, if it is an interpreter.
