@@ -548,3 +548,28 @@ fn an_archive_of_an_interpreter_needs_no_program_to_unpack_it() {
         assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
     }
 }
+
+#[test]
+fn the_log_of_a_pipeline_says_what_runs() {
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let backend = fs::read_to_string(project.path().join("backend.py")).unwrap();
+    let first = "    info = ";
+    let slow = backend.replace(
+        first,
+        &format!("    import time\n    time.sleep(11)\n{first}"),
+    );
+    assert!(slow != backend);
+    project.file("backend.py", 0o644, slow.as_bytes());
+    project.manifest("[python]\nproject = \".\"\n");
+    for (flag, is_said) in [(None, true), (Some("--quiet"), false)] {
+        let mut command = flavor();
+        command.args(flag).args(project.pack_args());
+        let output = succeed(command.env("PIP_NO_INDEX", "1"));
+        let said = text(&output.stderr).into_owned();
+        let is = said
+            .lines()
+            .any(|line| line.starts_with("running pip install (1"));
+        assert_eq!(is, is_said, "{said}");
+        assert!(!said.contains(['\r', '\u{1b}']), "{said}");
+    }
+}

@@ -13,6 +13,7 @@ use psp_format::digest::Digest;
 
 use crate::binary::runpath;
 use crate::manifest::{Python, Requirement};
+use crate::printer::Printer;
 
 /// Installs what the section names into `lib`. Returns `NAME-VERSION` of each distribution.
 ///
@@ -27,6 +28,7 @@ pub(super) fn install(
     interpreter: &Interpreter,
     rt: &Path,
     lib: &Path,
+    printer: &Printer,
 ) -> Result<Vec<String>, RecipeError> {
     fs::create_dir_all(lib).map_err(|error| RecipeError::write(lib, error))?;
     let mut has_pip = Command::new(&interpreter.executable);
@@ -37,8 +39,8 @@ pub(super) fn install(
         Err(_) => rt.join("bin/python3"),
     };
     match &python.lock {
-        None => unlocked(python, &program, lib)?,
-        Some(lock) => locked(python, lock, &program, lib)?,
+        None => unlocked(python, &program, lib, printer)?,
+        Some(lock) => locked(python, lock, &program, lib, printer)?,
     }
     tidy(lib, lib, Path::new(&interpreter.prefix))?;
     // Empty without the scripts, as it mostly is.
@@ -69,7 +71,12 @@ fn pip_install(program: &Path, lib: &Path) -> Command {
 }
 
 /// Installs projects and requirements, in versions that pip chooses.
-fn unlocked(python: &Python, program: &Path, lib: &Path) -> Result<(), RecipeError> {
+fn unlocked(
+    python: &Python,
+    program: &Path,
+    lib: &Path,
+    printer: &Printer,
+) -> Result<(), RecipeError> {
     let mut pip = pip_install(program, lib);
     let projects = lib.with_file_name("projects");
     for (nth, source) in python.sources.iter().enumerate() {
@@ -79,13 +86,21 @@ fn unlocked(python: &Python, program: &Path, lib: &Path) -> Result<(), RecipeErr
             Requirement::Project(path) => pip.arg(copied(path, &projects, nth)?),
         };
     }
+    let busy = printer.busy("pip install");
     run("pip", &mut pip)?;
+    drop(busy);
     gone(&projects)
 }
 
 /// Installs exactly what the lock file pins. Projects become wheels first, so that all is installed at once, by hashes:
 /// what is installed in two goes does not share the directories of a namespace.
-fn locked(python: &Python, lock: &Path, program: &Path, lib: &Path) -> Result<(), RecipeError> {
+fn locked(
+    python: &Python,
+    lock: &Path,
+    program: &Path,
+    lib: &Path,
+    printer: &Printer,
+) -> Result<(), RecipeError> {
     let scratch = lib.with_file_name("locked");
     fs::create_dir_all(&scratch).map_err(|error| RecipeError::write(&scratch, error))?;
     let own = python.sources.iter().find_map(|source| match source {
@@ -102,7 +117,10 @@ fn locked(python: &Python, lock: &Path, program: &Path, lib: &Path) -> Result<()
         let wheels = scratch.join(format!("wheels-{nth}"));
         let mut pip = pip(program, "wheel");
         pip.arg("--no-deps").arg("--wheel-dir").arg(&wheels);
-        run("pip", pip.arg(copied(project, &projects, nth)?))?;
+        pip.arg(copied(project, &projects, nth)?);
+        let busy = printer.busy("pip wheel");
+        run("pip", &mut pip)?;
+        drop(busy);
         for wheel in fs::read_dir(&wheels).map_err(|error| RecipeError::read(&wheels, error))? {
             let wheel = wheel
                 .map_err(|error| RecipeError::read(&wheels, error))?
@@ -117,12 +135,14 @@ fn locked(python: &Python, lock: &Path, program: &Path, lib: &Path) -> Result<()
     let mut pip = pip_install(program, lib);
     pip.args(["--require-hashes", "--no-deps", "--requirement"]);
     pip.arg(&requirements);
+    let busy = printer.busy("pip install");
     run_or("pip", &mut pip, |said| {
         Some(RecipeError::Lock {
             file: lock.to_owned(),
             fault: other_hash(said)?,
         })
     })?;
+    drop(busy);
     gone(&scratch)
 }
 

@@ -22,6 +22,7 @@ pub use lock::LockFault;
 
 use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
 use crate::manifest::{Command, Entry, EntryPoint, Python};
+use crate::printer::Printer;
 
 /// What a caller's environment could change in the interpreter.
 pub(super) const ISOLATION: [&str; 1] = ["PYTHON*"];
@@ -53,12 +54,13 @@ pub(super) fn stage(
     target: &str,
     is_checked: bool,
     into: &Path,
+    printer: &Printer,
 ) -> Result<Vec<Staged>, RecipeError> {
-    let interpreter = runtime::find(python, &into.join("unpacked"))?;
+    let interpreter = runtime::find(python, &into.join("unpacked"), printer)?;
     let rt = into.join(RUNTIME);
     let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);
-    let distributions = install::install(python, &interpreter, &rt, &app.join("lib"))?;
+    let distributions = install::install(python, &interpreter, &rt, &app.join("lib"), printer)?;
     if is_checked {
         check::extensions(&interpreter, &rt, &app.join("lib"), target)?;
     }

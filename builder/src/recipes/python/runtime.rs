@@ -14,6 +14,7 @@ use super::super::RecipeError;
 use super::super::program::{along_path, installed, is_version, listed, run};
 use crate::inputs::{self, Filter, Kind, Source, Times};
 use crate::manifest::{Python, Runtime};
+use crate::printer::Printer;
 
 /// What an interpreter says of itself, one JSON object; no site is set up for it.
 const FACTS: &str = "import json, os, sys, sysconfig; print(json.dumps({
@@ -60,7 +61,11 @@ impl Interpreter {
 /// # Errors
 ///
 /// When there is none, saying which there are.
-pub(super) fn find(python: &Python, scratch: &Path) -> Result<Interpreter, RecipeError> {
+pub(super) fn find(
+    python: &Python,
+    scratch: &Path,
+    printer: &Printer,
+) -> Result<Interpreter, RecipeError> {
     let (version, places) = match &python.runtime {
         Runtime::Found => ("3", along_path("python3")),
         Runtime::Version(version) => (version.as_str(), candidates(version)),
@@ -74,7 +79,7 @@ pub(super) fn find(python: &Python, scratch: &Path) -> Result<Interpreter, Recip
         found.push(interpreter.numbers());
     }
     if python.install {
-        return fetched(version);
+        return fetched(version, printer);
     }
     Err(RecipeError::NoPython {
         version: version.to_owned(),
@@ -83,16 +88,18 @@ pub(super) fn find(python: &Python, scratch: &Path) -> Result<Interpreter, Recip
 }
 
 /// An interpreter of this version that uv fetches into its own place, where others can use it, too.
-fn fetched(version: &str) -> Result<Interpreter, RecipeError> {
+fn fetched(version: &str, printer: &Printer) -> Result<Interpreter, RecipeError> {
     if along_path("uv").is_empty() {
         return Err(RecipeError::NoUv {
             version: version.to_owned(),
         });
     }
+    let busy = printer.busy("uv python install");
     run(
         "uv",
         Command::new("uv").args(["python", "install", version]),
     )?;
+    drop(busy);
     let found = by_uv(version).and_then(|program| ask(&program));
     let found = found.filter(|interpreter| is_version(&interpreter.numbers(), version));
     found.ok_or_else(|| RecipeError::NoPython {
