@@ -288,7 +288,7 @@ impl Error {
             }
             Error::Exists { help, .. } => (*help).into(),
             Error::NoProject { .. } => {
-                "looked for were pyproject.toml with [project], package.json, Cargo.toml with [package], and requirements.txt; \
+                "looked for were pyproject.toml with [project], package.json, Cargo.toml with [package], go.mod, and requirements.txt; \
                  anything else is described with a `[[slot]]` and a `[command]`"
                     .into()
             }

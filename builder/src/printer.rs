@@ -4,7 +4,10 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
 use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
@@ -163,14 +166,22 @@ impl Printer {
 
     /// Progress of something that may take long.
     pub fn meter(&self, label: &'static str, total: u64) -> Meter {
-        let view = if self.quiet || self.json {
+        Meter::new(label, total, self.view(), Box::new(io::stderr()))
+    }
+
+    /// Says that a program runs, which does not say itself how far it is, for as long as the result is there.
+    pub fn busy(&self, program: &str) -> Busy {
+        Busy::new(program, self.view(), Box::new(io::stderr()))
+    }
+
+    fn view(&self) -> View {
+        if self.quiet || self.json {
             View::Nothing
         } else if io::stderr().is_terminal() {
             View::Bar
         } else {
             View::Lines(EVERY)
-        };
-        Meter::new(label, total, view, Box::new(io::stderr()))
+        }
     }
 
     fn two_lines(&self, kind: &str, style: Style, fact: &str, help: Option<&str>) {
@@ -277,6 +288,67 @@ impl Drop for Meter {
         if self.view == View::Bar && state.drawn.is_some() {
             let _ = write!(state.out, "\r\x1b[K");
         }
+    }
+}
+
+/// Says what runs and for how long already: on a terminal one line, shown after half a second and gone when this is dropped;
+/// elsewhere a line every ten seconds.
+#[derive(Debug)]
+pub struct Busy {
+    /// What ends the thread that says so, by being dropped, and that thread.
+    running: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Busy {
+    fn new(program: &str, view: View, mut out: Box<dyn io::Write + Send>) -> Busy {
+        if view == View::Nothing {
+            return Busy { running: None };
+        }
+        let (end, ended) = mpsc::channel();
+        let program = escape(program);
+        let thread = thread::Builder::new().spawn(move || say(&program, view, &ended, &mut out));
+        // Whoever cannot be told does without.
+        Busy {
+            running: thread.ok().map(|thread| (end, thread)),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.running.take() {
+            drop(end);
+            // It does not panic, and nothing depends on it.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Says what runs until the other end of the channel is gone.
+fn say(program: &str, view: View, ended: &Receiver<()>, out: &mut dyn io::Write) {
+    let started = Instant::now();
+    let mut turns = ["|", "/", "-", "\\"].iter().cycle();
+    let mut is_drawn = false;
+    loop {
+        let wait = match view {
+            View::Nothing => return,
+            View::Bar if is_drawn => REDRAW,
+            View::Bar => PATIENCE,
+            View::Lines(every) => every,
+        };
+        if ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            break;
+        }
+        is_drawn = true;
+        let line = format!("running {program} ({})", span(started.elapsed().as_secs()));
+        let _ = match view {
+            View::Bar => write!(out, "\r\x1b[K{} {line}", turns.next().unwrap_or(&"")),
+            _ => writeln!(out, "{line}"),
+        };
+        let _ = out.flush();
+    }
+    if view == View::Bar && is_drawn {
+        let _ = write!(out, "\r\x1b[K");
     }
 }
 
@@ -455,6 +527,35 @@ mod tests {
         let mut text = String::new();
         assert!(io::Read::read_to_string(&mut read, &mut text).is_ok());
         text
+    }
+
+    /// What is written while something runs: until `until` is, and after it has ended.
+    fn while_busy(view: View, until: u8) -> (String, String) {
+        let (read, write) = io::pipe().unwrap_or_else(|error| panic!("{error}"));
+        let busy = Busy::new("pip\n", view, Box::new(write));
+        let mut read = io::BufReader::new(read);
+        let (mut first, mut rest) = (Vec::new(), String::new());
+        if view != View::Nothing {
+            assert!(io::BufRead::read_until(&mut read, until, &mut first).is_ok());
+        }
+        drop(busy);
+        assert!(io::Read::read_to_string(&mut read, &mut rest).is_ok());
+        (String::from_utf8_lossy(&first).into_owned(), rest)
+    }
+
+    #[test]
+    fn what_runs_is_said_while_it_does() {
+        let (first, rest) = while_busy(View::Lines(Duration::from_millis(1)), b'\n');
+        assert_eq!(first, "running pip\\n (0 s)\n");
+        assert!(
+            rest.lines()
+                .all(|line| line.starts_with("running pip\\n (")),
+            "{rest}"
+        );
+        let (first, rest) = while_busy(View::Bar, b')');
+        assert_eq!(first, "\r\x1b[K| running pip\\n (0 s)");
+        assert!(rest.ends_with("\r\x1b[K") && !rest.contains('\n'), "{rest}");
+        assert_eq!(while_busy(View::Nothing, b'\n').1, "");
     }
 
     #[test]

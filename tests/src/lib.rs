@@ -7,6 +7,7 @@
 //! | [`writer`] | `Plan` -> `Parts` -> bytes: packages, valid unless a hook says otherwise |
 //! | [`vector`] | the file format of `tests/vectors/*.vec` |
 //! | [`project`] | real packages, built and started by the real programs |
+//! | [`python`] | Python projects that build without a network |
 //! | [`reader`] | the second reader, asked about files |
 //! | [`host`] | hosts with mounts and users of their own, for starting packages in |
 //! | [`app`] | the applications of `tests/apps`, packed by their recipes |
@@ -26,6 +27,7 @@ pub mod catalog;
 pub mod host;
 pub mod keys;
 pub mod project;
+pub mod python;
 pub mod reader;
 pub mod root;
 pub mod taming;

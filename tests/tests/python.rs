@@ -9,6 +9,7 @@ use std::process::Command;
 
 use psp_testkit::app::{App, same, succeed};
 use psp_testkit::project::{Project, flavor, text};
+use psp_testkit::python::write_project;
 use psp_testkit::root::Root;
 
 /// Its interpreter.
@@ -207,38 +208,6 @@ fn offline(tool: &str) -> Project {
     project
 }
 
-/// Writes a project of one module below `directory`, which is empty or ends in a slash.
-fn write_project(project: &Project, directory: &str, name: &str, code: &str, tool: &str) {
-    let write = |file: &str, text: &str| {
-        project.file(&format!("{directory}{file}"), 0o644, text.as_bytes());
-    };
-    let described = format!(
-        "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
-         [project]\nname = \"{name}\"\nversion = \"1.0\"\n{tool}"
-    );
-    write("pyproject.toml", &described);
-    write("backend.py", &BACKEND.replace("NAME", name));
-    write(&format!("{name}.py"), code);
-}
-
-/// The least that pip builds a wheel with.
-const BACKEND: &str = r#"
-import os, zipfile
-
-def build_wheel(directory, config_settings=None, metadata_directory=None):
-    info = "NAME-1.0.dist-info/"
-    files = {
-        info + "METADATA": "Metadata-Version: 2.1\nName: NAME\nVersion: 1.0\n",
-        info + "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[info + "RECORD"] = "".join(f"{n},,\n" for n in ["NAME.py", *files, info + "RECORD"])
-    with zipfile.ZipFile(os.path.join(directory, "NAME-1.0-py3-none-any.whl"), "w") as wheel:
-        wheel.write("NAME.py")
-        for name, text in files.items():
-            wheel.writestr(name, text)
-    return "NAME-1.0-py3-none-any.whl"
-"#;
-
 /// Packs a project without a network.
 fn pack(project: &Project) -> Command {
     let mut command = flavor();
@@ -332,8 +301,8 @@ fn what_cannot_be_packed_is_said_in_two_lines_and_leaves_nothing() {
         ),
         (
             "project = \".\"\nruntime = \"small.py\"\nmodule = \"small\"",
-            3,
-            "tar failed",
+            2,
+            "small.py is no Python interpreter, and holds none",
             "archive",
         ),
         (
@@ -374,4 +343,257 @@ fn what_cannot_be_packed_is_said_in_two_lines_and_leaves_nothing() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn extension_modules_for_another_python_are_refused() {
+    let facts =
+        "import sysconfig as s, sys; print(s.get_config_var('EXT_SUFFIX'), sys.version.split()[0])";
+    let facts = succeed(Command::new("python3").args(["-c", facts]));
+    let facts = text(&facts.stdout).into_owned();
+    let (own, version) = facts.trim().split_once(' ').unwrap();
+    let other = ".cpython-399-x86_64-linux-gnu.so";
+    let mac = ".cpython-399-darwin.so";
+    // Any library of this machine will do as a module of the right kind: it is not imported here.
+    let library = std::env::current_exe().unwrap();
+    for (files, refused) in [
+        (
+            &[(other, true)][..],
+            Some(
+                "_x.cpython-399-x86_64-linux-gnu.so is an extension module for cpython-399-x86_64-linux-gnu",
+            ),
+        ),
+        (
+            &[(mac, true)],
+            Some("_x.cpython-399-darwin.so is an extension module for cpython-399-darwin"),
+        ),
+        (
+            &[(own, false)],
+            Some("is no extension module for linux_amd64"),
+        ),
+        (&[(other, true), (own, true)], None),
+        (&[(other, true), (".abi3.so", true)], None),
+        (&[(".so", false)], None),
+    ] {
+        let project = offline("");
+        for (suffix, is_real) in files {
+            let content = match is_real {
+                true => fs::read(&library).unwrap(),
+                false => b"no library".to_vec(),
+            };
+            project.file(&format!("_x{suffix}"), 0o644, &content);
+        }
+        project.manifest("[python]\nproject = \".\"\nmodule = \"small\"\n");
+        let scratch = project.path().join("scratch");
+        fs::create_dir_all(&scratch).unwrap();
+        let pack = |flags: &[&str]| {
+            let mut command = flavor();
+            command.args(project.pack_args()).args(flags);
+            command.env("PIP_NO_INDEX", "1").env("TMPDIR", &scratch);
+            command.output().unwrap()
+        };
+        let output = pack(&[]);
+        let said = text(&output.stderr).into_owned();
+        match refused {
+            Some(fact) => {
+                assert_eq!(output.status.code(), Some(2), "{said}");
+                assert!(said.contains(fact) && said.contains("--no-check"), "{said}");
+                let is_by_tag = !said.contains("linux_amd64");
+                assert!(
+                    !is_by_tag || said.contains(&format!("the interpreter is cpython {version}")),
+                    "{said}"
+                );
+                assert!(!project.output().exists());
+            }
+            None => assert!(output.status.success(), "{said}"),
+        }
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+        if refused.is_some() {
+            assert!(pack(&["--no-check"]).status.success());
+        }
+    }
+}
+
+#[test]
+fn uv_installs_the_interpreter_where_that_is_asked_for() {
+    let facts = "import sys; print(sys._base_executable, '%d.%d' % sys.version_info[:2])";
+    let facts = succeed(Command::new("python3").args(["-I", "-c", facts]));
+    let facts = text(&facts.stdout).into_owned();
+    let (real, version) = facts.trim().split_once(' ').unwrap();
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let path = |name: &str| project.path().join(name);
+    // It notes what it is called with, and 'installs' a link to the real interpreter.
+    let fake = format!(
+        "#!/bin/sh\necho \"$*\" >> '{log}'\ncase $2 in\n\
+         find) [ -e '{installed}' ] || exit 1; echo '{installed}' ;;\n\
+         install) /bin/ln -s '{real}' '{installed}' ;;\nesac\n",
+        log = path("log").display(),
+        installed = path("python").display(),
+    );
+    let pack = |install: bool, directory: &str| {
+        project.manifest(&format!(
+            "[python]\nproject = \".\"\nruntime = \"{version}\"\ninstall = {install}\n"
+        ));
+        let mut command = flavor();
+        command.args(project.pack_args()).env("PIP_NO_INDEX", "1");
+        // Nothing else is there that could be an interpreter.
+        command.env("PATH", path(directory)).output().unwrap()
+    };
+    fs::create_dir(path("nothing")).unwrap();
+    let output = pack(true, "nothing");
+    let said = text(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let fact = format!("no Python {version} is on this machine, nor uv, which would install it");
+    assert!(
+        said.contains(&fact) && said.contains("help: install uv"),
+        "{said}"
+    );
+
+    project.file("bin/uv", 0o755, fake.as_bytes());
+    let output = pack(false, "bin");
+    let said = text(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("install = true"), "{said}");
+    assert!(!path("python").exists());
+    fs::remove_file(path("log")).unwrap();
+
+    let output = pack(true, "bin");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let find = format!("python find --no-python-downloads {version}\n");
+    let log = fs::read_to_string(path("log")).unwrap();
+    assert_eq!(log, format!("{find}python install {version}\n{find}"));
+    let output = succeed(&mut project.start(&project.output()));
+    assert_eq!(text(&output.stdout), "small None None\n");
+
+    // One that is there is not installed again.
+    fs::remove_file(path("log")).unwrap();
+    assert!(pack(true, "bin").status.success());
+    assert_eq!(fs::read_to_string(path("log")).unwrap(), find);
+
+    // And one that cannot be had is an error of two lines.
+    fs::remove_file(path("python")).unwrap();
+    let broken = "#!/bin/sh\necho 'error: no route to host' >&2\nexit 2\n";
+    project.file("bin/uv", 0o755, broken.as_bytes());
+    let output = pack(true, "bin");
+    let said = text(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("uv failed: error: no route to host"),
+        "{said}"
+    );
+
+    project.manifest("[package]\nname = \"a\"\nversion = \"1\"\n[python]\nmodule = \"small\"\nproject = \".\"\ninstall = true\n");
+    let output = flavor().args(project.pack_args()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr)
+            .contains("`install` in [python] must be absent, or false, without a version")
+    );
+}
+
+/// Writes an archive of the interpreter that is here, laid out as python-build-standalone has it: what it needs to start, pip's
+/// wheel, a link and a hard link.
+const ARCHIVE: &str = r#"
+import glob, os, sys, sysconfig, tarfile
+
+LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "lib2to3", "site-packages", "dist-packages", "__pycache__", "turtledemo"}
+
+def wanted(info):
+    name = info.name.rsplit("/", 1)[-1]
+    return None if name in LEFT_OUT or name.startswith(("config-", "_tkinter")) or name.endswith(".a") else info
+
+name = "python%d.%d" % sys.version_info[:2]
+stdlib = sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix})
+with tarfile.open(sys.argv[1], "w:gz" if sys.argv[1].endswith("gz") else "w") as out:
+    out.add(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "python/install/bin/" + name)
+    for link, kind in [("python3", tarfile.SYMTYPE), ("python", tarfile.LNKTYPE)]:
+        info = tarfile.TarInfo("python/install/bin/" + link)
+        info.type, info.linkname = kind, name if kind == tarfile.SYMTYPE else "python/install/bin/" + name
+        out.addfile(info)
+    out.add(stdlib, "python/install/lib/" + name, filter=wanted)
+    for library in glob.glob(os.path.join(sys.base_prefix, "lib", "libpython3*.so*")):
+        out.add(library, "python/install/lib/" + os.path.basename(library))
+"#;
+
+#[test]
+fn an_archive_of_an_interpreter_needs_no_program_to_unpack_it() {
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let path = |name: &str| project.path().join(name);
+    for name in ["python.tar", "python.tar.gz"] {
+        succeed(
+            Command::new("python3")
+                .args(["-I", "-c", ARCHIVE])
+                .arg(path(name)),
+        );
+    }
+    let tar = fs::read(path("python.tar")).unwrap();
+    fs::write(
+        path("python.tar.zst"),
+        zstd::encode_all(&tar[..], 1).unwrap(),
+    )
+    .unwrap();
+    // Cut off, and without an interpreter.
+    fs::write(path("cut.tar"), &tar[..tar.len() / 2]).unwrap();
+    fs::write(path("empty.tar"), [0; 10240]).unwrap();
+    drop(tar);
+    fs::remove_file(path("python.tar")).unwrap();
+    fs::create_dir(path("nothing")).unwrap();
+    let scratch = path("scratch");
+    let pack = |name: &str| {
+        fs::create_dir_all(&scratch).unwrap();
+        project.manifest(&format!(
+            "[python]\nproject = \".\"\nruntime = \"{name}\"\n"
+        ));
+        let mut command = flavor();
+        command.args(project.pack_args()).env("PIP_NO_INDEX", "1");
+        // No tar, gzip or zstd is there.
+        command.env("PATH", path("nothing")).env("TMPDIR", &scratch);
+        command.output().unwrap()
+    };
+    for name in ["python.tar.gz", "python.tar.zst"] {
+        let output = pack(name);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let output = succeed(&mut project.start(&project.output()));
+        assert_eq!(text(&output.stdout), "small None None\n", "{name}");
+        fs::remove_file(project.output()).unwrap();
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{name}");
+    }
+    for (name, fact) in [
+        ("cut.tar", "cut.tar is truncated"),
+        (
+            "empty.tar",
+            "empty.tar is no Python interpreter, and holds none",
+        ),
+    ] {
+        let output = pack(name);
+        let said = text(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(fact) && said.contains("\nhelp: "), "{said}");
+        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+    }
+}
+
+#[test]
+fn the_log_of_a_pipeline_says_what_runs() {
+    let project = offline("[project.scripts]\nsmall = \"small:main\"\n");
+    let backend = fs::read_to_string(project.path().join("backend.py")).unwrap();
+    let first = "    info = ";
+    let slow = backend.replace(
+        first,
+        &format!("    import time\n    time.sleep(11)\n{first}"),
+    );
+    assert!(slow != backend);
+    project.file("backend.py", 0o644, slow.as_bytes());
+    project.manifest("[python]\nproject = \".\"\n");
+    for (flag, is_said) in [(None, true), (Some("--quiet"), false)] {
+        let mut command = flavor();
+        command.args(flag).args(project.pack_args());
+        let output = succeed(command.env("PIP_NO_INDEX", "1"));
+        let said = text(&output.stderr).into_owned();
+        let is = said
+            .lines()
+            .any(|line| line.starts_with("running pip install (1"));
+        assert_eq!(is, is_said, "{said}");
+        assert!(!said.contains(['\r', '\u{1b}']), "{said}");
+    }
 }

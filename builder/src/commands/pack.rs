@@ -123,7 +123,12 @@ pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, E
             Err(error) => return Err(error.into()),
         },
     };
-    Ok(recipes::expand(project, target(args), !args.no_check)?)
+    Ok(recipes::expand(
+        project,
+        target(args),
+        !args.no_check,
+        printer,
+    )?)
 }
 
 fn load(manifest: &Path, args: &PackArgs, printer: &Printer) -> Result<Project, Error> {

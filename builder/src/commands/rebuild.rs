@@ -46,6 +46,7 @@ pub(super) fn rebuild(args: &RebuildArgs, printer: &Printer) -> Result<Done, Err
         manifest::load(&manifest)?,
         &original.metadata().launcher.target,
         false,
+        printer,
     )?;
     let (_kept, directory) = interrupt::keep(tempfile::tempdir).map_err(|source| Error::Write {
         path: std::env::temp_dir(),

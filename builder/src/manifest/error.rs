@@ -254,7 +254,7 @@ impl Problem {
     fn help(&self) -> String {
         match self {
             Self::NotFound { .. } | Self::NoToolTable => {
-                "`flavor init` writes one for a Python, Node or Rust project; a manifest holds at least `[package]` with `name` and `version`, a `[[slot]]` with \
+                "`flavor init` writes one for a Python, Node, Rust or Go project; a manifest holds at least `[package]` with `name` and `version`, a `[[slot]]` with \
                  `id` and `source`, and `[command]` with `exec`"
                     .into()
             }

@@ -275,8 +275,13 @@ pub struct Native {
 pub struct Python {
     /// Where the interpreter comes from.
     pub runtime: Runtime,
-    /// What pip installs, all of it at once; at least one.
+    /// Whether uv is to fetch an interpreter of that version where there is none; only with [`Runtime::Version`].
+    pub install: bool,
+    /// What pip installs, all of it at once; at least one, or a lock file.
     pub sources: Vec<Requirement>,
+    /// The lock file that says what else is installed, resolved: a `uv.lock` or a `pylock.toml`. There is no source beside
+    /// it but a project.
+    pub lock: Option<PathBuf>,
     /// The commands; none only where `[command]` starts something else.
     pub entries: Vec<Entry>,
     /// Names of directories that are left out of the standard library, wherever they are in it.

@@ -1,6 +1,6 @@
 //! `[python]`: the keys of the recipe, and what it takes over from the project's `pyproject.toml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use psp_format::metadata::{is_name, is_package_name, is_version};
 
@@ -28,13 +28,23 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
     let section = value.table()?;
     section.only(&[
         "runtime",
+        "install",
         "project",
         "requirements",
         "requirements-file",
+        "lock",
         "entry-point",
         "module",
         "strip",
     ])?;
+    let runtime = runtime(&section, directory)?;
+    let install = match section.get("install") {
+        Some(value) if value.flag()? && !matches!(runtime, Runtime::Version(_)) => {
+            let expected = "absent, or false, without a version in `runtime`";
+            return Err(value.invalid(expected, "runtime = \"3.12\""));
+        }
+        value => value.map_or(Ok(false), |value| value.flag())?,
+    };
     let project = text(&section, "project")?.map(|path| resolved(directory, &path));
     let mut sources = Vec::new();
     if let Some(project) = &project {
@@ -54,7 +64,8 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
             sources.push(Requirement::Named(name.into()));
         }
     }
-    if sources.is_empty() {
+    let lock = lock(&section, directory)?;
+    if sources.is_empty() && lock.is_none() {
         section.require("project", "project = \".\"")?;
     }
     let described = match &project {
@@ -80,8 +91,10 @@ pub(super) fn read(value: &Value<'_>, directory: &Path, has_command: bool) -> Re
     };
     Ok(Asked {
         recipe: Recipe::Python(Python {
-            runtime: runtime(&section, directory)?,
+            runtime,
+            install,
             sources,
+            lock,
             entries,
             strip,
         }),
@@ -95,15 +108,42 @@ pub(super) fn of_project(directory: &Path, further: &[String], entry_point: Entr
     let all = std::iter::once(".").chain(further.iter().map(String::as_str));
     Python {
         runtime: Runtime::Found,
+        install: false,
         sources: all
             .map(|path| Requirement::Project(resolved(directory, path)))
             .collect(),
+        lock: None,
         entries: vec![Entry {
             name: None,
             point: entry_point,
         }],
         strip: STRIP.map(str::to_owned).into(),
     }
+}
+
+/// `lock`, beside which nothing is installed that has no hash.
+fn lock(section: &Section<'_>, directory: &Path) -> Result<Option<PathBuf>> {
+    let Some(value) = section.get("lock") else {
+        return Ok(None);
+    };
+    let path = value.text_that(
+        is_lock,
+        "the path of a `uv.lock` or a `pylock.toml`",
+        "\"uv.lock\"",
+    )?;
+    for key in ["requirements", "requirements-file"] {
+        if let Some(value) = section.get(key) {
+            return Err(value.invalid("absent beside `lock`", "lock = \"uv.lock\""));
+        }
+    }
+    Ok(Some(resolved(directory, path)))
+}
+
+/// Whether a file is a lock file that is known, by its name (PEP 751 has `pylock.NAME.toml`).
+pub(super) fn is_lock(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_pylock = name.starts_with("pylock.") && name.ends_with(".toml");
+    is_pylock || name.ends_with("uv.lock")
 }
 
 /// `entry-point` or `module`.

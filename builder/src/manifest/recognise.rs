@@ -25,18 +25,30 @@ struct Files {
     pyproject: Option<String>,
     package_json: Option<String>,
     cargo: Option<String>,
+    go_mod: Option<String>,
+    /// Names of the directories in `cmd`, where Go modules without a program at the top have theirs.
+    go_commands: Vec<String>,
     requirements: bool,
+    /// The lock file beside `pyproject.toml`.
+    lock: Option<&'static str>,
 }
+
+/// Lock files of Python projects, the preferred one first.
+const LOCKS: [&str; 2] = ["uv.lock", "pylock.toml"];
 
 const HEAD: &str = "# How `flavor pack` makes one signed executable file of this project.\n";
 
 const PYTHON: &str = r#"# The interpreter, the project with its dependencies, and a command for each of [project.scripts].
 [python]
 project = "."
-# The interpreter: a version, or the path of an installation. Without it, `python3`.
+LOCK# The interpreter: a version, or the path of an installation. Without it, `python3`.
 # runtime = "3.11"
 # What is started, where there are no scripts; or module = "app", as `python -m app`.
 "#;
+
+/// What stands for `LOCK` in [`PYTHON`] where there is a lock file.
+const LOCKED: &str =
+    "# The dependencies, in the versions and with the hashes of the lock file.\nlock = \"LOCK\"\n";
 
 const REQUIREMENTS: &str = r#"# The interpreter, and what pip installs.
 [python]
@@ -65,6 +77,13 @@ bundle-libraries = false
 # glibc-floor = "2.28"
 "#;
 
+const GO: &str = r#"
+# Built first: CGO_ENABLED=0 go build -o BINARY PACKAGE
+# Static like that, it starts on every host, from memory where it has to.
+[native]
+binary = "BINARY"
+"#;
+
 const SIGN: &str = r#"
 # Who signs: a PEM file of `flavor keygen`, a variable, or a program.
 # [sign]
@@ -82,7 +101,10 @@ pub fn recognise(directory: &Path) -> Result<Option<Recognised>, ManifestError> 
         pyproject: text("pyproject.toml"),
         package_json: text("package.json"),
         cargo: text("Cargo.toml"),
+        go_mod: text("go.mod"),
+        go_commands: go_commands(directory),
         requirements: directory.join("requirements.txt").is_file(),
+        lock: { LOCKS.into_iter() }.find(|name| directory.join(name).is_file()),
     };
     describe(&files, directory)
 }
@@ -90,7 +112,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Recognised>, ManifestError> 
 /// Decides by the files alone. One that is for tools only (a `pyproject.toml` without `[project]`, a workspace) is none.
 fn describe(files: &Files, directory: &Path) -> Result<Option<Recognised>, ManifestError> {
     if let Some(text) = &files.pyproject
-        && let Some(recognised) = python(&directory.join("pyproject.toml"), text)?
+        && let Some(recognised) = python(&directory.join("pyproject.toml"), text, files.lock)?
     {
         return Ok(Some(recognised));
     }
@@ -104,6 +126,11 @@ fn describe(files: &Files, directory: &Path) -> Result<Option<Recognised>, Manif
     {
         return Ok(Some(recognised));
     }
+    if let Some(text) = &files.go_mod
+        && let Some(recognised) = go(text, &files.go_commands)
+    {
+        return Ok(Some(recognised));
+    }
     Ok(files.requirements.then(|| Recognised {
         kind: "Python requirements (requirements.txt)",
         manifest: format!(
@@ -114,7 +141,11 @@ fn describe(files: &Files, directory: &Path) -> Result<Option<Recognised>, Manif
     }))
 }
 
-fn python(file: &Path, text: &str) -> Result<Option<Recognised>, ManifestError> {
+fn python(
+    file: &Path,
+    text: &str,
+    lock: Option<&str>,
+) -> Result<Option<Recognised>, ManifestError> {
     let document = Document::parse(file, text)?;
     let root = document.root();
     let Some(project) = root.get("project") else {
@@ -136,9 +167,15 @@ fn python(file: &Path, text: &str) -> Result<Option<Recognised>, ManifestError> 
         true => format!("# entry-point = \"{module}.cli:main\"\n"),
         false => format!("module = \"{module}\"\n"),
     };
+    let locked = lock.map(|lock| LOCKED.replace("LOCK", lock));
+    let python = PYTHON.replace("LOCK", locked.as_deref().unwrap_or_default());
     Ok(Some(Recognised {
-        kind: "a Python project (pyproject.toml)",
-        manifest: format!("{HEAD}{section}{PYTHON}{entry}{SIGN}"),
+        kind: match lock {
+            None => "a Python project (pyproject.toml)",
+            Some("uv.lock") => "a Python project (pyproject.toml, uv.lock)",
+            Some(_) => "a Python project (pyproject.toml, pylock.toml)",
+        },
+        manifest: format!("{HEAD}{section}{python}{entry}{SIGN}"),
         note: match (has_scripts, says_both) {
             (true, true) => None,
             (false, _) => Some("it has no [project.scripts]: the module of its name is started"),
@@ -202,6 +239,52 @@ fn cargo(file: &Path, text: &str) -> Result<Option<Recognised>, ManifestError> {
     }))
 }
 
+/// The names of the directories in `cmd`, in their order; none where there is Go code at the top.
+fn go_commands(directory: &Path) -> Vec<String> {
+    if directory.join("main.go").is_file() {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(directory.join("cmd")).into_iter().flatten();
+    let directories = entries.flatten().filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = directories
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| is_name(name))
+        .collect();
+    names.sort();
+    names
+}
+
+/// A module by its path (<https://go.dev/ref/mod#go-mod-file>), whose last part is its name, unless that is a version.
+fn go(text: &str, commands: &[String]) -> Option<Recognised> {
+    let mut lines = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default().trim());
+    let path = lines.find_map(|line| line.strip_prefix("module"))?;
+    let path = path.trim().trim_matches('"');
+    let is_major = |part: &&str| {
+        let digits = part.strip_prefix('v').unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let module = path.rsplit('/').find(|part| !is_major(part))?;
+    let command = { commands.iter() }
+        .find(|name| *name == module)
+        .or(commands.first());
+    let name = command.map_or(module, String::as_str);
+    let name = if is_name(name) { name } else { "app" };
+    let of_package = command.map_or(".".to_owned(), |command| format!("./cmd/{command}"));
+    let native = GO.replace("BINARY", name).replace("PACKAGE", &of_package);
+    Some(Recognised {
+        kind: "a Go module (go.mod)",
+        manifest: format!(
+            "{HEAD}{}{native}{SIGN}",
+            package(&name.to_ascii_lowercase().replace('.', "-"), "0.1.0")
+        ),
+        note: Some(
+            "build it first, as flavor.toml says: `CGO_ENABLED=0 go build`; the version 0.1.0 is put down",
+        ),
+    })
+}
+
 /// `[package]`, with what cannot be a name or a version replaced.
 fn package(name: &str, version: &str) -> String {
     let name = match is_package_name(name) {
@@ -238,6 +321,7 @@ mod tests {
             package_json: text(package_json),
             cargo: text(cargo),
             requirements,
+            ..Files::default()
         };
         describe(&files, Path::new("/nonexistent/My App")).unwrap_or_default()
     }
@@ -301,6 +385,86 @@ mod tests {
         }
         assert_eq!(of("", "", "", false), None);
         assert_eq!(of("[tool.x]\n", "no JSON", "[workspace]\n", false), None);
+    }
+
+    #[test]
+    fn go_modules_are_called_as_go_calls_their_programs() {
+        for (text, commands, package, binary, built) in [
+            (
+                "module example.com/x/tool\n\ngo 1.22\n",
+                &[][..],
+                "tool",
+                "tool",
+                "-o tool .",
+            ),
+            (
+                "// Old.\nmodule \"example.com/Tool/v2\" // x\n",
+                &[],
+                "tool",
+                "Tool",
+                "-o Tool .",
+            ),
+            (
+                "module tool\n",
+                &["serve", "tool"],
+                "tool",
+                "tool",
+                "-o tool ./cmd/tool",
+            ),
+            (
+                "module tool\n",
+                &["admin", "serve"],
+                "admin",
+                "admin",
+                "-o admin ./cmd/admin",
+            ),
+        ] {
+            let files = Files {
+                go_mod: Some(text.into()),
+                go_commands: commands.iter().map(|name| (*name).into()).collect(),
+                requirements: true,
+                ..Files::default()
+            };
+            let recognised = describe(&files, Path::new("/nonexistent")).unwrap_or_default();
+            let recognised = recognised.unwrap_or_else(|| unreachable!("{text}"));
+            assert_eq!(recognised.kind, "a Go module (go.mod)");
+            let manifest = recognised.manifest;
+            let command = format!("CGO_ENABLED=0 go build {built}\n");
+            assert!(manifest.contains(&command), "{manifest}");
+            let project = super::super::parse(Path::new("/p/flavor.toml"), &manifest);
+            let project = project.unwrap_or_else(|error| unreachable!("{error}"));
+            assert_eq!(project.package.name, package);
+            let Some(Recipe::Native(native)) = project.recipe else {
+                unreachable!("{manifest}");
+            };
+            assert_eq!(native.binaries, [Path::new("/p").join(binary)]);
+        }
+        let none = Files {
+            go_mod: Some("go 1.22\n".into()),
+            ..Files::default()
+        };
+        assert_eq!(
+            describe(&none, Path::new("/nonexistent")).unwrap_or_default(),
+            None
+        );
+    }
+
+    #[test]
+    fn lock_files_are_used_where_they_are() {
+        let described = |lock| {
+            let files = Files {
+                pyproject: Some("[project]\nname = \"a\"\nversion = \"1\"\n".into()),
+                lock,
+                ..Files::default()
+            };
+            let recognised = describe(&files, Path::new("/nonexistent")).unwrap_or_default();
+            recognised.unwrap_or_else(|| unreachable!()).manifest
+        };
+        for lock in LOCKS {
+            let line = format!("\nlock = \"{lock}\"\n");
+            assert!(described(Some(lock)).contains(&line), "{lock}");
+        }
+        assert!(!described(None).contains("lock"), "{}", described(None));
     }
 
     #[test]

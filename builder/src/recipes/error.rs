@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use super::python::LockFault;
 use crate::binary::runpath::RunPathError;
+use crate::inputs::InputError;
 use crate::printer::escape;
 
 /// `Display` is one line of fact; [`RecipeError::help`] is one line of remedy.
@@ -70,11 +72,23 @@ pub enum RecipeError {
         /// Those that were looked at, with commas between them.
         found: String,
     },
+    /// Nothing is there that could fetch an interpreter of this version.
+    #[error("no Python {version} is on this machine, nor uv, which would install it")]
+    NoUv {
+        /// One to three numbers.
+        version: String,
+    },
     /// What `runtime` names is no interpreter, and holds none.
     #[error("{} is no Python interpreter, and holds none that starts here", .path.display())]
     NotPython {
         /// As resolved.
         path: PathBuf,
+    },
+    /// An archive that `runtime` names cannot be unpacked.
+    #[error(transparent)]
+    Archive {
+        /// Which, and why.
+        error: InputError,
     },
     /// No Node of this version is on this machine.
     #[error("no Node {version}{}is on this machine{}", if version.is_empty() { "" } else { " " }, among(found))]
@@ -120,6 +134,24 @@ pub enum RecipeError {
         /// The target.
         target: String,
     },
+    /// An extension module for another interpreter.
+    #[error("app/lib/{} is an extension module for {}, and the interpreter is {interpreter}", escape(&.module.display().to_string()), escape(tag))]
+    Extension {
+        /// Its path below `app/lib`.
+        module: PathBuf,
+        /// What its name says, such as `cpython-312-x86_64-linux-gnu`.
+        tag: String,
+        /// Implementation and version.
+        interpreter: String,
+    },
+    /// An extension module that the target's loader cannot load.
+    #[error("app/lib/{} is no extension module for {target}", escape(&.module.display().to_string()))]
+    Foreign {
+        /// Its path below `app/lib`.
+        module: PathBuf,
+        /// The target.
+        target: String,
+    },
     /// A project or a file of requirements is not there.
     #[error("[python] names {}: {error}", .path.display())]
     Source {
@@ -127,6 +159,14 @@ pub enum RecipeError {
         path: PathBuf,
         /// What the operating system said.
         error: io::Error,
+    },
+    /// A lock file that cannot be followed.
+    #[error("{} {fault}", .file.display())]
+    Lock {
+        /// The lock file, or what it locks.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: LockFault,
     },
     /// A program that the recipe needs is not there.
     #[error("cannot start {program}: {error}")]
@@ -198,11 +238,15 @@ impl RecipeError {
                 "set it with `patchelf --set-rpath` and pack the files with a [[slot]] of your own".into()
             }
             RecipeError::NoPython { version, .. } => {
-                format!("install it (`uv python install {version}`), or name another with `runtime` in [python]")
+                format!("install it (`uv python install {version}`, which `install = true` in [python] does), or name another with `runtime`")
+            }
+            RecipeError::NoUv { .. } => {
+                "install uv (`pip install uv`), or an interpreter of that version".into()
             }
             RecipeError::NotPython { .. } => {
                 "`runtime` is a version, a directory with `bin/python3`, an interpreter, or an archive of such a directory".into()
             }
+            RecipeError::Archive { error } => error.help().into(),
             RecipeError::NoNode { version, .. } if version.is_empty() => {
                 "install it, or name it with `runtime` in [node]".into()
             }
@@ -221,16 +265,25 @@ impl RecipeError {
             RecipeError::NoScript { .. } => {
                 "build it first, or name another with `entry` in [node]".into()
             }
+            RecipeError::Extension { .. } => {
+                "build it for the interpreter, name the other one with `runtime` in [python], or leave this check out with --no-check".into()
+            }
+            RecipeError::Foreign { .. } => {
+                "install a build of it for that system and processor, or leave this check out with --no-check".into()
+            }
             RecipeError::Addon { .. } => "install it on a machine of that kind".into(),
             RecipeError::Program { program: "npm", .. } => {
                 "see that package-lock.json matches package.json (`npm install` makes it so), and try `npm ci --omit=dev` in the project".into()
             }
+            RecipeError::Lock { fault, .. } => fault.help().into(),
             RecipeError::Source { .. } => "the path is relative to the manifest".into(),
             RecipeError::NoProgram { .. } => "install it, or check its permissions".into(),
             RecipeError::Program { program: "pip", .. } => {
                 "check the requirements, and try the same with `python3 -m pip install --target DIR`".into()
             }
-            RecipeError::Program { program: "tar", .. } => "name an archive that tar can unpack".into(),
+            RecipeError::Program { program: "uv", .. } => {
+                "try the same with `uv python install`, or install an interpreter of that version in another way".into()
+            }
             RecipeError::Program { .. } => "try another interpreter with `runtime` in [python]".into(),
             RecipeError::NoEntry { .. } => {
                 "name what is installed with `entry-point` or `module`, add what is missing to the dependencies, or leave this \
@@ -243,12 +296,22 @@ impl RecipeError {
 
     /// Whether the machine is at fault, and not the project.
     pub fn is_of_environment(&self) -> bool {
+        if let RecipeError::Archive { error } = self {
+            return matches!(
+                error,
+                InputError::Unreadable { .. }
+                    | InputError::Changed { .. }
+                    | InputError::Vanished { .. }
+                    | InputError::Spool { .. }
+            );
+        }
         matches!(
             self,
             RecipeError::Unreadable { .. }
                 | RecipeError::Write { .. }
                 | RecipeError::NoLibrary { .. }
                 | RecipeError::NoPython { .. }
+                | RecipeError::NoUv { .. }
                 | RecipeError::NoNode { .. }
                 | RecipeError::NoProgram { .. }
                 | RecipeError::Program { .. }

@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-pub use error::RecipeError;
+pub use error::{LockFault, RecipeError};
 
 use crate::interrupt::{self, Kept};
 use crate::manifest::{Command, EnvRules, Project, Purpose, Recipe, Slot};
+use crate::printer::Printer;
 
 /// Id and target of the slot of an interpreter or runtime, which upgrades of an application share.
 const RUNTIME: &str = "rt";
@@ -122,7 +123,8 @@ fn runtime_and_app(line: usize) -> Vec<Slot> {
     vec![slot(RUNTIME, Purpose::Runtime), slot(APP, Purpose::Code)]
 }
 
-/// Follows the recipe of a project, for this target; with `is_checked`, finds out whether its commands can be started.
+/// Follows the recipe of a project, for this target; with `is_checked`, finds out whether its commands can be started. Programs
+/// that run long are named by `printer`.
 ///
 /// # Errors
 ///
@@ -131,6 +133,7 @@ pub fn expand(
     mut project: Project,
     target: &str,
     is_checked: bool,
+    printer: &Printer,
 ) -> Result<Expanded, RecipeError> {
     let Some(recipe) = project.recipe.as_ref().filter(|recipe| is_staged(recipe)) else {
         return Ok(Expanded {
@@ -146,10 +149,15 @@ pub fn expand(
     let into = made.path();
     let staged = match recipe {
         Recipe::Native(native) => vec![native::stage(native, target, &into.join("native"))?],
-        Recipe::Python(python) => {
-            python::stage(python, &project.package.name, target, is_checked, into)?
-        }
-        Recipe::Node(node) => node::stage(node, target, into)?,
+        Recipe::Python(python) => python::stage(
+            python,
+            &project.package.name,
+            target,
+            is_checked,
+            into,
+            printer,
+        )?,
+        Recipe::Node(node) => node::stage(node, target, into, printer)?,
     };
     for made in &staged {
         let mut slots = project.slots.iter_mut();

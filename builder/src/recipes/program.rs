@@ -1,4 +1,4 @@
-//! Programs of the machine that recipes look for and run: interpreters, pip, npm, tar.
+//! Programs of the machine that recipes look for and run: interpreters, uv, pip, npm.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,18 +60,32 @@ pub(super) fn listed(mut versions: Vec<String>) -> String {
 ///
 /// When it is not there, or fails, with what it said on standard error.
 pub(super) fn run(name: &'static str, command: &mut Command) -> Result<String, RecipeError> {
+    run_or(name, command, |_| None)
+}
+
+/// The same; `explain` may know a better error for what a failed program has said on standard error.
+///
+/// # Errors
+///
+/// The same, and what `explain` gives.
+pub(super) fn run_or(
+    name: &'static str,
+    command: &mut Command,
+    explain: impl FnOnce(&str) -> Option<RecipeError>,
+) -> Result<String, RecipeError> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| RecipeError::NoProgram {
         program: name.into(),
         error,
     })?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(RecipeError::Program {
-            program: name,
-            said: worth_reading(&String::from_utf8_lossy(&output.stderr)),
-        }),
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(explain(&said).unwrap_or_else(|| RecipeError::Program {
+        program: name,
+        said: worth_reading(&said),
+    }))
 }
 
 /// Of what a failed program has said: pip's errors, or the beginning of npm's, which end with where its log is, or else the end.

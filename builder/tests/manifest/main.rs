@@ -348,7 +348,7 @@ fn flavor_toml_comes_before_pyproject() {
 
 #[test]
 fn without_a_manifest_the_error_says_what_was_looked_for() {
-    let help = "`flavor init` writes one for a Python, Node or Rust project; a manifest holds at least `[package]` with `name` and `version`, a `[[slot]]` with \
+    let help = "`flavor init` writes one for a Python, Node, Rust or Go project; a manifest holds at least `[package]` with `name` and `version`, a `[[slot]]` with \
                 `id` and `source`, and `[command]` with `exec`";
     let empty = directory(&[]);
     let error = manifest::find(empty.path()).unwrap_err();

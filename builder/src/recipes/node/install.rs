@@ -10,6 +10,7 @@ use super::super::program::run;
 use super::super::{RecipeError, copy};
 use super::runtime::{Found, bare};
 use crate::manifest::Node;
+use crate::printer::Printer;
 
 /// What is left out at the top of a project: its history, and what describes the package.
 fn is_left_out(name: &str) -> bool {
@@ -27,6 +28,7 @@ pub(super) fn install(
     found: &Found,
     target: &str,
     app: &Path,
+    printer: &Printer,
 ) -> Result<Vec<String>, RecipeError> {
     copy::project(&node.project, app, &is_left_out)?;
     for (_, script) in &node.entries {
@@ -62,7 +64,9 @@ pub(super) fn install(
     npm.current_dir(app);
     bare(&mut npm);
     npm.env("PATH", std::env::join_paths(path).unwrap_or_default());
+    let busy = printer.busy("npm ci");
     run("npm", &mut npm)?;
+    drop(busy);
     // It is read for the last time, and may hold a token.
     without(&settings)?;
     let modules = app.join("node_modules");

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app};
 use crate::manifest::{Command, Node};
+use crate::printer::Printer;
 
 /// What a caller's environment could change in the runtime.
 pub(super) const ISOLATION: [&str; 2] = ["NODE_OPTIONS", "NODE_PATH"];
@@ -33,11 +34,16 @@ pub(super) fn plain(node: &Node, package: &str, line: usize) -> Plain {
 /// # Errors
 ///
 /// [`RecipeError`].
-pub(super) fn stage(node: &Node, target: &str, into: &Path) -> Result<Vec<Staged>, RecipeError> {
+pub(super) fn stage(
+    node: &Node,
+    target: &str,
+    into: &Path,
+    printer: &Printer,
+) -> Result<Vec<Staged>, RecipeError> {
     let (rt, app) = (into.join(RUNTIME), into.join(APP));
     let found = runtime::find(&node.runtime)?;
     let runtime = runtime::stage(&found, target, &rt)?;
-    let modules = install::install(node, &found, target, &app)?;
+    let modules = install::install(node, &found, target, &app, printer)?;
     Ok(vec![
         Staged::new(RUNTIME, rt, runtime),
         Staged::new(APP, app, modules),

@@ -13,14 +13,18 @@
 
 mod check;
 mod install;
+mod lock;
 mod modules;
 mod runtime;
 mod tree;
 
 use std::path::Path;
 
+pub use lock::LockFault;
+
 use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
 use crate::manifest::{Command, Entry, EntryPoint, Python};
+use crate::printer::Printer;
 
 /// What a caller's environment could change in the interpreter.
 pub(super) const ISOLATION: [&str; 1] = ["PYTHON*"];
@@ -52,12 +56,17 @@ pub(super) fn stage(
     target: &str,
     is_checked: bool,
     into: &Path,
+    printer: &Printer,
 ) -> Result<Vec<Staged>, RecipeError> {
-    let interpreter = runtime::find(&python.runtime, &into.join("unpacked"))?;
+    let interpreter = runtime::find(python, &into.join("unpacked"), printer)?;
     let rt = into.join(RUNTIME);
     let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);
-    let distributions = install::install(python, &interpreter, &rt, &app.join("lib"), target)?;
+    let lib = app.join("lib");
+    let distributions = install::install(python, &interpreter, &rt, &lib, target, printer)?;
+    if is_checked {
+        check::extensions(&interpreter, &rt, &lib, target)?;
+    }
     let mut scripts = Vec::new();
     for entry in &python.entries {
         let script = format!("bin/{}", name(entry, package));

@@ -1,8 +1,10 @@
 //! Where the interpreter comes from: uv, pyenv, PATH, a directory or an archive.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +12,9 @@ use serde::Deserialize;
 
 use super::super::RecipeError;
 use super::super::program::{along_path, installed, is_version, listed, run};
-use crate::manifest::Runtime;
+use crate::inputs::{self, Filter, Kind, Source, Times};
+use crate::manifest::{Python, Runtime};
+use crate::printer::Printer;
 
 /// What an interpreter says of itself, one JSON object; no site is set up for it.
 const FACTS: &str = "import json, os, sys, sysconfig; print(json.dumps({
@@ -57,8 +61,12 @@ impl Interpreter {
 /// # Errors
 ///
 /// When there is none, saying which there are.
-pub(super) fn find(runtime: &Runtime, scratch: &Path) -> Result<Interpreter, RecipeError> {
-    let (version, places) = match runtime {
+pub(super) fn find(
+    python: &Python,
+    scratch: &Path,
+    printer: &Printer,
+) -> Result<Interpreter, RecipeError> {
+    let (version, places) = match &python.runtime {
         Runtime::Found => ("3", along_path("python3")),
         Runtime::Version(version) => (version.as_str(), candidates(version)),
         Runtime::Path(path) => return at(path, scratch),
@@ -70,19 +78,45 @@ pub(super) fn find(runtime: &Runtime, scratch: &Path) -> Result<Interpreter, Rec
         }
         found.push(interpreter.numbers());
     }
+    if python.install {
+        return fetched(version, printer);
+    }
     Err(RecipeError::NoPython {
         version: version.to_owned(),
         found: listed(found),
     })
 }
 
+/// An interpreter of this version that uv fetches into its own place, where others can use it, too.
+fn fetched(version: &str, printer: &Printer) -> Result<Interpreter, RecipeError> {
+    if along_path("uv").is_empty() {
+        return Err(RecipeError::NoUv {
+            version: version.to_owned(),
+        });
+    }
+    let busy = printer.busy("uv python install");
+    run(
+        "uv",
+        Command::new("uv").args(["python", "install", version]),
+    )?;
+    drop(busy);
+    let found = by_uv(version).and_then(|program| ask(&program));
+    let found = found.filter(|interpreter| is_version(&interpreter.numbers(), version));
+    found.ok_or_else(|| RecipeError::NoPython {
+        version: version.to_owned(),
+        found: String::new(),
+    })
+}
+
+/// The interpreter that uv has, or knows of.
+fn by_uv(version: &str) -> Option<PathBuf> {
+    let find = ["python", "find", "--no-python-downloads", version];
+    first_line("uv", &find).map(PathBuf::from)
+}
+
 /// Programs that may be an interpreter of this version, the best first.
 fn candidates(version: &str) -> Vec<PathBuf> {
-    let uv = ["python", "find", "--no-python-downloads", version];
-    let mut out: Vec<PathBuf> = first_line("uv", &uv)
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
+    let mut out: Vec<PathBuf> = by_uv(version).into_iter().collect();
     if let Some(root) = first_line("pyenv", &["root"]) {
         out.extend(installed(&Path::new(&root).join("versions"), "bin/python3"));
     }
@@ -112,12 +146,40 @@ fn at(path: &Path, scratch: &Path) -> Result<Interpreter, RecipeError> {
     found.ok_or_else(|| RecipeError::NotPython { path: path.into() })
 }
 
+/// Unpacks it with the reader that slots have: no program of the machine is needed, and nothing leaves `scratch`.
 fn unpack(archive: &Path, scratch: &Path) -> Result<(), RecipeError> {
+    let unreadable = |error| RecipeError::Archive { error };
+    let everything = Filter::new(&["**"], &[]).map_err(unreadable)?;
+    let input = inputs::read(archive, &everything, Times::Keep).map_err(unreadable)?;
+    let Source::Tree(tree) = input.source else {
+        return Err(RecipeError::NotPython {
+            path: archive.into(),
+        });
+    };
     fs::create_dir_all(scratch).map_err(|error| RecipeError::write(scratch, error))?;
-    let mut tar = Command::new("tar");
-    tar.args(["--extract", "--file"]).arg(archive);
-    tar.arg("--directory").arg(scratch);
-    run("tar", &mut tar).map(drop)
+    // The reader has checked these paths: none leaves the tree, and none lies below a link.
+    let place = |path: &[u8]| scratch.join(OsStr::from_bytes(path));
+    for entry in &tree.entries {
+        let to = place(&entry.path);
+        let written = |error| RecipeError::write(&to, error);
+        match &entry.kind {
+            Kind::Directory => fs::create_dir(&to).map_err(written)?,
+            Kind::File { content, .. } => {
+                let mut from = content.open().map_err(unreadable)?;
+                let mut file = File::create(&to).map_err(written)?;
+                io::copy(&mut from, &mut file).map_err(written)?;
+                let mode = fs::Permissions::from_mode(entry.mode | 0o600);
+                fs::set_permissions(&to, mode).map_err(written)?;
+            }
+            Kind::Symlink { target } => {
+                symlink(OsStr::from_bytes(target), &to).map_err(written)?;
+            }
+            Kind::HardLink { to: first } => {
+                fs::hard_link(place(first), &to).map_err(written)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the program says, if it is an interpreter.
