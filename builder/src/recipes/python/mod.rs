@@ -15,6 +15,7 @@ mod check;
 mod install;
 mod lock;
 mod modules;
+mod pip;
 mod runtime;
 mod tree;
 
