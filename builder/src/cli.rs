@@ -204,6 +204,13 @@ pub struct PackArgs {
     /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
     #[arg(long)]
     pub sums: bool,
+    /// Puts an SBOM and a statement of provenance into the package, even where there is nothing to list. Without this, they are
+    /// there when a Python distribution, a Node module, or something else that has a name is inside
+    #[arg(long, conflicts_with = "no_sbom")]
+    pub sbom: bool,
+    /// Leaves both out
+    #[arg(long)]
+    pub no_sbom: bool,
     /// Prints the plain manifest that the recipes of this one stand for, and builds nothing
     #[arg(long)]
     pub explain: bool,
@@ -274,6 +281,12 @@ pub struct InspectArgs {
     /// Says what the package needs of the host that it is started on: the version of its C library, other libraries
     #[arg(long, conflicts_with_all = ["files", "dump"])]
     pub requirements: bool,
+    /// Prints its SBOM, verified: CycloneDX, in JSON
+    #[arg(long, conflicts_with_all = ["files", "dump", "requirements"])]
+    pub sbom: bool,
+    /// Prints how it was built, verified: an in-toto statement of SLSA provenance, in JSON
+    #[arg(long, conflicts_with_all = ["files", "dump", "requirements", "sbom"])]
+    pub provenance: bool,
     /// Lists the package byte by byte: offset, size, field, value
     #[arg(long)]
     pub dump: bool,

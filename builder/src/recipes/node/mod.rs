@@ -11,7 +11,7 @@ mod runtime;
 
 use std::path::Path;
 
-use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app};
+use super::{APP, Filled, Plain, RUNTIME, RecipeError, Staged, runtime_and_app};
 use crate::manifest::{Command, Node};
 
 /// What a caller's environment could change in the runtime.
@@ -37,7 +37,10 @@ pub(super) fn stage(node: &Node, target: &str, into: &Path) -> Result<Vec<Staged
     let (rt, app) = (into.join(RUNTIME), into.join(APP));
     let found = runtime::find(&node.runtime)?;
     let runtime = runtime::stage(&found, target, &rt)?;
-    let modules = install::install(node, &found, target, &app)?;
+    let modules = Filled {
+        content: install::install(node, &found, target, &app)?,
+        origins: Vec::new(),
+    };
     Ok(vec![
         Staged::new(RUNTIME, rt, runtime),
         Staged::new(APP, app, modules),

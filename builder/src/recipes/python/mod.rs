@@ -17,7 +17,7 @@ mod tree;
 
 use std::path::Path;
 
-use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
+use super::{APP, Filled, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
 use crate::manifest::{Command, Entry, EntryPoint, Python};
 
 /// What a caller's environment could change in the interpreter.
@@ -53,7 +53,7 @@ pub(super) fn stage(
 ) -> Result<Vec<Staged>, RecipeError> {
     let interpreter = runtime::find(&python.runtime, &into.join("unpacked"))?;
     let rt = into.join(RUNTIME);
-    let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
+    let filled = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);
     let distributions = install::install(python, &interpreter, &rt, &app.join("lib"))?;
     let mut scripts = Vec::new();
@@ -69,9 +69,12 @@ pub(super) fn stage(
     if is_checked {
         check::entries(python, &rt)?;
     }
-    let installed = distributions.into_iter().chain(scripts).collect();
+    let installed = Filled {
+        content: distributions.into_iter().chain(scripts).collect(),
+        origins: Vec::new(),
+    };
     Ok(vec![
-        Staged::new(RUNTIME, rt, content),
+        Staged::new(RUNTIME, rt, filled),
         Staged::new(APP, app, installed),
     ])
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::super::RecipeError;
 use super::super::program::{along_path, installed, is_version, listed, run};
+use super::super::{RecipeError, Source};
 use crate::manifest::Runtime;
 
 /// What an interpreter says of itself, one JSON object; no site is set up for it.
@@ -44,6 +44,18 @@ impl Interpreter {
     /// For people: `cpython 3.11.7`.
     pub(super) fn described(&self) -> String {
         format!("{} {}", self.implementation, self.numbers())
+    }
+
+    /// For the SBOM. An implementation of its own has a name of its own.
+    pub(super) fn runtime(&self) -> Source {
+        let name = match self.implementation.as_str() {
+            "cpython" => "python",
+            other => other,
+        };
+        Source::Runtime {
+            name: name.to_owned(),
+            version: self.numbers(),
+        }
     }
 
     fn numbers(&self) -> String {
