@@ -114,7 +114,7 @@ fn licences(
     let free = free.filter(|text| text.len() <= MAX_LICENCE && !text.contains('\n'));
     let free = free.filter(|text| !text.eq_ignore_ascii_case("unknown"));
     match (of_licences.is_empty(), free) {
-        (true, Some(text)) => Licence::stated(text).into_iter().collect(),
+        (true, Some(text)) => Licence::named(text).into_iter().collect(),
         _ => of_licences.into_iter().collect(),
     }
 }

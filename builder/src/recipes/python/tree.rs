@@ -76,7 +76,7 @@ pub(super) fn stage(
     let from = Source::Program(PathBuf::from(&interpreter.executable));
     filled.origins.push((program.clone(), from));
     filled.origins.push((program, interpreter.runtime()));
-    copy.bundle(&mut filled)?;
+    copy.bundle(interpreter, &mut filled)?;
     filled.content.extend(site(&library, rt)?);
     Ok(filled)
 }
@@ -163,12 +163,19 @@ impl Copy<'_> {
     }
 
     /// Puts the libraries into `lib/`. Notes these, and what was left out.
-    fn bundle(self, filled: &mut Filled) -> Result<(), RecipeError> {
+    fn bundle(self, interpreter: &Interpreter, filled: &mut Filled) -> Result<(), RecipeError> {
         for library in self.libraries.values() {
             let name = format!("lib/{}", library.name);
             let run_path = libraries::needs_run_path(&library.elf).then_some(libraries::BESIDE);
             let bytes = libraries::with_run_path(&library.path, run_path)?;
             self.put(bytes, Path::new(&name), 0o644)?;
+            if library.name.starts_with("libpython") && self.prefix != Path::new("/usr") {
+                // Its own, and of no package.
+                let line = libraries::described(&name, &library.path, run_path);
+                filled.content.push(line);
+                filled.origins.push((name, interpreter.runtime()));
+                continue;
+            }
             filled.library(name, library, run_path);
         }
         filled.content.extend(self.left_out);
