@@ -204,11 +204,10 @@ pub struct PackArgs {
     /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
     #[arg(long)]
     pub sums: bool,
-    /// Puts an SBOM and a statement of provenance into the package, even where there is nothing to list. Without this, they are
-    /// there when a Python distribution, a Node module, or something else that has a name is inside
+    /// Writes an SBOM and a statement of provenance even where there is nothing to list
     #[arg(long, conflicts_with = "no_sbom")]
     pub sbom: bool,
-    /// Leaves both out
+    /// Leaves out the SBOM and the statement of provenance
     #[arg(long)]
     pub no_sbom: bool,
     /// Prints the plain manifest that the recipes of this one stand for, and builds nothing

@@ -12,6 +12,9 @@ use super::{Component, Inventory, Kind};
 /// same limit.
 const MAX_DOCUMENT: u64 = 8 << 20;
 
+/// Most needs of one for another that are written down. Real programs have a few thousand.
+const MAX_NEEDS: usize = 1 << 17;
+
 /// The document: <https://github.com/rust-secure-code/cargo-auditable/blob/master/cargo-auditable.schema.json>.
 #[derive(Deserialize)]
 struct Document {
@@ -56,15 +59,17 @@ pub(super) fn list(data: &[u8], file: (&str, &str), inventory: &mut Inventory) {
             component
         })
         .collect();
+    let mut left = MAX_NEEDS;
     for (package, needs) in document.packages.iter().enumerate() {
         let Some(reference) = components.get(package).map(Component::reference) else {
             continue;
         };
-        for needed in &needs.dependencies {
+        for needed in needs.dependencies.iter().take(left) {
             if let Some(component) = components.get_mut(*needed).filter(|_| *needed != package) {
                 component.needed_by.insert(reference.clone());
             }
         }
+        left = left.saturating_sub(needs.dependencies.len());
     }
     for component in components {
         inventory.add(component);

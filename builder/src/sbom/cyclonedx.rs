@@ -3,6 +3,8 @@
 //! The same inventory gives the same bytes: components are in the order of their references, keys in that of their names, the
 //! serial number is made of the digest of everything else, and the time is the package's build time, if it has one.
 
+use std::collections::BTreeMap;
+
 use psp_format::digest::Digest;
 use psp_format::instant;
 use serde_json::{Map, Value, json};
@@ -165,25 +167,19 @@ fn licences(all: &[Licence]) -> Value {
 
 /// The package depends on everything that nothing else in it is known to need.
 fn dependencies(inventory: &Inventory) -> Vec<Value> {
-    let of = |wanted: &str| -> Vec<&str> {
-        let all = inventory.components();
-        let needed = all.filter(|(_, component)| match wanted {
-            PACKAGE => component.needed_by.is_empty(),
-            _ => component.needed_by.contains(wanted),
-        });
-        needed.map(|(reference, _)| reference).collect()
-    };
-    let mut out = vec![json!({ "ref": PACKAGE, "dependsOn": of(PACKAGE) })];
-    let mut parents: Vec<&String> = inventory
-        .components()
-        .flat_map(|(_, component)| &component.needed_by)
-        .collect();
-    parents.sort();
-    parents.dedup();
-    for parent in parents {
-        out.push(json!({ "ref": parent, "dependsOn": of(parent) }));
+    let mut of_package = Vec::new();
+    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (reference, component) in inventory.components() {
+        if component.needed_by.is_empty() {
+            of_package.push(reference);
+        }
+        for parent in &component.needed_by {
+            needs.entry(parent).or_default().push(reference);
+        }
     }
-    out
+    let all = std::iter::once((PACKAGE, of_package)).chain(needs);
+    all.map(|(from, to)| json!({ "ref": from, "dependsOn": to }))
+        .collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use object::elf::{FileHeader32, FileHeader64, SHT_NOBITS};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::read::{Object as _, ObjectSection as _, ReadRef};
 
+use crate::binary::MAX_RECORDS;
+
 /// The section of `cargo auditable`.
 const CARGO: &str = ".dep-v0";
 /// The section of Go in ELF and in Mach-O files. In a PE file it has none of its own.
@@ -62,7 +64,7 @@ where
     let Ok(sections) = header.sections(endian, data) else {
         return out;
     };
-    for section in sections.iter() {
+    for section in sections.iter().take(MAX_RECORDS) {
         let Ok(name) = sections.section_name(endian, section) else {
             continue;
         };
