@@ -213,6 +213,14 @@ fn of_python_the_distributions_that_its_pip_lists() {
     let metadata = metadata.filter(|it| it["name"].as_str().unwrap().ends_with("/METADATA"));
     assert_eq!(metadata.count(), found);
     files_are_there(&sbom, &app.tree);
+    // And so are wheels, with the digests that PyPI has of them.
+    let found = succeed(Command::new("find").arg(&app.tree).args(["-name", "*.whl"]));
+    let found = text(&found.stdout).lines().count();
+    let files = all
+        .iter()
+        .flat_map(|it| it["components"].as_array().unwrap());
+    let wheels = files.filter(|it| it["name"].as_str().unwrap().ends_with(".whl"));
+    assert_eq!(wheels.count(), found);
 
     let version = succeed(
         app.start(&["-c", "import platform; print(platform.python_version())"])
@@ -655,7 +663,11 @@ fn no_metadata_breaks_a_build_or_a_document() {
     );
     file("old-6-py3.11.egg-info", b"Name: old\nVersion: 6\n");
     file("dir.egg-info/PKG-INFO", b"Name: dir\nVersion: 7\n");
-    file("node_modules/broken/package.json", b"not JSON {");
+    file("broken-8-py3-none-any.whl", b"PK\x03\x04 and no more");
+    let zip = "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED) as wheel:\n    wheel.writestr('whole-9.dist-info/METADATA', 'Name: whole\\nVersion: 9.1\\n')\n";
+    let wheel = project.path().join("app/lib/x-1-py3-none-any.whl");
+    succeed(Command::new("python3").args(["-c", zip]).arg(&wheel));
+    file("node_modules/broken-module/package.json", b"not JSON {");
     file("node_modules/list/package.json", b"[1,2]");
     file(
         "node_modules/types/package.json",
@@ -706,7 +718,9 @@ fn no_metadata_breaks_a_build_or_a_document() {
         ("c\u{1b}]0;t\u{7}\u{9b}31m\u{202e}", "1\u{0}\"\\"),
         ("old", "6"),
         ("dir", "7"),
-        ("broken", ""),
+        ("broken", "8"),
+        ("whole", "9.1"),
+        ("broken-module", ""),
         ("list", ""),
         ("types", ""),
         ("deep", ""),

@@ -10,7 +10,7 @@ use psp_format::instant;
 use serde_json::{Map, Value, json};
 
 use super::purl::purl;
-use super::{Component, Inventory, Kind, Licence};
+use super::{Component, Hidden, Inventory, Kind, Licence};
 use crate::manifest::Package;
 use crate::printer::printable_json;
 
@@ -146,8 +146,12 @@ fn written(reference: &str, component: &Component) -> Value {
     if !files.is_empty() {
         put("components", files.into());
     }
-    if component.is_vendored {
-        let property = json!({ "name": "flavor:vendored", "value": "true" });
+    if let Some(hidden) = component.hidden {
+        let name = match hidden {
+            Hidden::Vendored => "flavor:vendored",
+            Hidden::Wheel => "flavor:wheel",
+        };
+        let property = json!({ "name": name, "value": "true" });
         put("properties", json!([property]));
     }
     Value::Object(out)

@@ -23,8 +23,8 @@ pub struct Database {
     distro: String,
     /// The paths that each package has installed, in one text, by the package's name in files: `libc6:amd64`.
     lists: BTreeMap<String, Vec<u8>>,
-    /// The paragraphs of `status`, by the same names.
-    status: BTreeMap<String, Status>,
+    /// The text of `status`, behind a line end: a paragraph for each package.
+    status: String,
 }
 
 #[derive(Debug, Default)]
@@ -53,23 +53,23 @@ impl Database {
             vendor,
             distro,
             lists: lists.collect(),
-            status: paragraphs(&String::from_utf8_lossy(&status)),
+            status: format!("\n{}", String::from_utf8_lossy(&status)),
         }
     }
 
     /// The package that a file belongs to.
     pub fn owner(&self, file: &Path) -> Option<Component> {
-        let names = names(&self.root, file);
-        let has = |list: &Vec<u8>| {
-            let mut lines = names.iter();
-            lines.any(|name| memmem::find(list, format!("\n{name}\n").as_bytes()).is_some())
-        };
-        let (installed, _) = self.lists.iter().find(|(_, list)| has(list))?;
-        let name = installed.split(':').next().unwrap_or(installed);
-        let status = self.status.get(installed).or(self.status.get(name));
-        let version = status.map(|status| status.version.as_str());
+        let installed = names(&self.root, file).iter().find_map(|name| {
+            let finder = memmem::Finder::new(name.as_bytes()).into_owned();
+            let mut lists = self.lists.iter();
+            lists.find(|(_, list)| finder.find(list).is_some())
+        });
+        let (installed, _) = installed?;
+        let (name, architecture) = installed.split_once(':').unwrap_or((installed, ""));
+        let status = self.status(name, architecture);
+        let version = status.as_ref().map(|status| status.version.as_str());
         let mut out = Component::new(Kind::Library, "deb", name, version);
-        let of = |value: fn(&Status) -> &String| status.map_or("", |status| value(status));
+        let of = |value: fn(&Status) -> &String| status.as_ref().map_or("", |status| value(status));
         let qualifiers = [
             ("arch", of(|status| &status.architecture)),
             ("distro", self.distro.as_str()),
@@ -109,50 +109,49 @@ impl Database {
     }
 }
 
-/// The names that a package may have installed a file by: its own, and that without `/usr` where `/lib` is a link there.
+/// The lines, with what ends the one before, that say that a package has installed a file: by its own name, and by that without
+/// `/usr`, where `/lib` is a link there.
 fn names(root: &Path, file: &Path) -> Vec<String> {
     let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let mut out = Vec::new();
     for path in [real.as_path(), file] {
         let inside = path.strip_prefix(root).unwrap_or(path);
         let name = Path::new("/").join(inside).to_string_lossy().into_owned();
-        let short = name
-            .strip_prefix("/usr")
-            .filter(|short| short.starts_with("/lib"));
-        out.extend(short.map(str::to_owned));
-        if !name.starts_with("/usr/") {
-            out.push(format!("/usr{name}"));
+        let other = match name.strip_prefix("/usr") {
+            Some(short) => short.to_owned(),
+            None => format!("/usr{name}"),
+        };
+        for name in [name, other].map(|name| format!("\n{name}\n")) {
+            if !out.contains(&name) {
+                out.push(name);
+            }
         }
-        out.push(name);
     }
     out
 }
 
-/// The fields that matter of what is installed, by name and by `name:architecture`.
-fn paragraphs(text: &str) -> BTreeMap<String, Status> {
-    let mut out = BTreeMap::new();
-    for paragraph in text.split("\n\n") {
-        let field = |name: &str| {
-            let mut lines = paragraph.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-        };
-        let Some((name, version)) = field("Package").zip(field("Version")) else {
-            continue;
-        };
-        let architecture = field("Architecture").unwrap_or_default();
-        let status = || Status {
-            version: version.into(),
-            architecture: architecture.into(),
-            // `name (version)` where the source has another version than what was built of it.
-            source: field("Source")
-                .unwrap_or_default()
-                .replace(" (", "@")
-                .replace(')', ""),
-        };
-        out.insert(format!("{name}:{architecture}"), status());
-        out.insert(name.to_owned(), status());
+impl Database {
+    /// What is said of the package of this name, for this architecture unless that is empty.
+    fn status(&self, name: &str, architecture: &str) -> Option<Status> {
+        let line = format!("\nPackage: {name}\n");
+        let paragraphs = memmem::find_iter(self.status.as_bytes(), line.as_bytes());
+        let mut all = paragraphs.filter_map(|at| {
+            let text = self.status.get(at + 1..)?;
+            let paragraph = text.split("\n\n").next()?;
+            let field = |name: &str| {
+                let mut lines = paragraph.lines();
+                let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                value.unwrap_or_default()
+            };
+            Some(Status {
+                version: field("Version").into(),
+                architecture: field("Architecture").into(),
+                // `name (version)` where the source has another version than what was built of it.
+                source: field("Source").replace(" (", "@").replace(')', ""),
+            })
+        });
+        all.find(|status| architecture.is_empty() || status.architecture == architecture)
     }
-    out
 }
 
 /// The distribution, as `os-release` names it.

@@ -1,6 +1,6 @@
 //! What a package is made of, written into it: a CycloneDX SBOM and an in-toto statement of its provenance.
 //!
-//! Everything is read from what is really packed, in the paths of the work environment: [`python`], [`node`], [`cargo`] and
+//! Everything is read from what is really packed, in the paths of the work environment: [`python`], `wheel`, [`node`], [`cargo`] and
 //! [`go`] know what their ecosystems leave in an application; [`embedded`] finds what compilers leave in executables;
 //! [`debian`] knows whose the libraries are that recipes took from this machine. What they find goes into an [`Inventory`],
 //! which [`cyclonedx`] and [`provenance`] write down. Nothing of it can fail a build: text that is no metadata makes a
@@ -19,6 +19,7 @@ pub mod provenance;
 mod purl;
 pub mod python;
 mod runtime;
+mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -92,6 +93,15 @@ pub enum Kind {
     Library,
 }
 
+/// Why an interpreter does not list a distribution that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// It is a copy that another one carries for itself.
+    Vendored,
+    /// It is a wheel, which something may install.
+    Wheel,
+}
+
 /// A part of a package that has a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
@@ -117,8 +127,8 @@ pub struct Component {
     pub needed_by: BTreeSet<String>,
     /// Whether it was used to build, and is not inside.
     pub is_for_build: bool,
-    /// Whether it is a copy that another distribution carries for itself.
-    pub is_vendored: bool,
+    /// Why no interpreter lists it, if none does.
+    pub hidden: Option<Hidden>,
 }
 
 impl Component {
@@ -135,7 +145,7 @@ impl Component {
             files: BTreeMap::new(),
             needed_by: BTreeSet::new(),
             is_for_build: false,
-            is_vendored: false,
+            hidden: None,
         }
     }
 
@@ -172,6 +182,7 @@ impl Inventory {
     ) -> Result<Inventory, InputError> {
         let mut out = Inventory::default();
         python::list(files, &mut out)?;
+        wheel::list(files, &mut out)?;
         node::list(files, &mut out)?;
         for program in telling {
             let digest = digest(&program.content)?;
@@ -209,7 +220,7 @@ impl Inventory {
                 known.files.extend(component.files);
                 known.needed_by.extend(component.needed_by);
                 known.is_for_build &= component.is_for_build;
-                known.is_vendored &= component.is_vendored;
+                known.hidden = known.hidden.and(component.hidden);
                 if known.licences.is_empty() {
                     known.licences = component.licences;
                 }

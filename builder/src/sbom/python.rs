@@ -7,12 +7,13 @@ use psp_format::path::{is_within, parent};
 
 use super::licence::Licence;
 use super::purl::purl;
-use super::{Component, File, Inventory, Kind, MAX_METADATA, last, read};
+use super::{Component, File, Hidden, Inventory, Kind, MAX_METADATA, last, read};
 use crate::inputs::InputError;
 use crate::printer::escape_bytes;
 
 const DIST_INFO: &str = ".dist-info";
 const EGG_INFO: &str = ".egg-info";
+const WHEEL: &str = ".whl";
 
 /// A licence that is longer is its whole text, which some put where its name belongs.
 const MAX_LICENCE: usize = 100;
@@ -57,16 +58,15 @@ pub(super) fn list(files: &[File<'_>], inventory: &mut Inventory) -> Result<(), 
             component.files.insert(escape_bytes(record.path), digest);
         }
         let site = parent(directory);
-        component.is_vendored = sites
-            .iter()
-            .any(|other| *other != site && is_within(site, other));
+        let is_below = |other: &&[u8]| *other != site && is_within(site, other);
+        component.hidden = sites.iter().any(is_below).then_some(Hidden::Vendored);
         inventory.add(component);
     }
     Ok(())
 }
 
 /// The component that the text of a distribution's metadata describes. What it does not say, the name of its directory may.
-fn component(text: &str, directory: &[u8]) -> Component {
+pub(super) fn component(text: &str, directory: &[u8]) -> Component {
     let headers = headers(text);
     let first = |name: &str| {
         let mut values = headers.iter().filter(|(key, _)| key == name);
@@ -79,9 +79,10 @@ fn component(text: &str, directory: &[u8]) -> Component {
     let stem = directory
         .strip_suffix(DIST_INFO)
         .or(directory.strip_suffix(EGG_INFO))
+        .or(directory.strip_suffix(WHEEL))
         .unwrap_or(&directory);
     let (of_name, of_version) = stem.split_once('-').map_or((stem, None), |(name, rest)| {
-        // An egg has the interpreter's version behind its own.
+        // An egg has the interpreter's version behind its own, a wheel what it is for.
         (name, rest.split('-').next())
     });
     let (name, version) = (
@@ -175,6 +176,7 @@ mod tests {
             ("some_thing-1.2.dist-info", "some_thing", Some("1.2")),
             ("old-0.9-py3.11.egg-info", "old", Some("0.9")),
             ("bare.egg-info", "bare", None),
+            ("a_b-3-py3-none-any.whl", "a_b", Some("3")),
         ] {
             let found = component("\u{fffd}\u{0}", directory.as_bytes());
             assert_eq!(
