@@ -180,7 +180,8 @@ fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
                     private.push(path.clone());
                     None
                 }
-                Seen::Binary(binary, embedded) => {
+                Seen::Binary(seen) => {
+                    let (binary, embedded) = *seen;
                     let path = path.clone();
                     if !embedded.is_empty() {
                         telling.push(Telling {
@@ -233,7 +234,7 @@ fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
 /// What a file is.
 enum Seen {
     /// An executable or library, or a damaged one, and what it was made of.
-    Binary(Result<Binary, String>, Embedded),
+    Binary(Box<(Result<Binary, String>, Embedded)>),
     PrivateKey,
     Other,
 }
@@ -261,9 +262,9 @@ fn examined(content: &Content) -> Result<Seen, InputError> {
     }
     let parts = ReadCache::new(image);
     Ok(match binary::read(&parts) {
-        Ok(Some(binary)) => Seen::Binary(Ok(binary), embedded::read(&parts)),
+        Ok(Some(binary)) => Seen::Binary(Box::new((Ok(binary), embedded::read(&parts)))),
         Ok(None) => Seen::Other,
-        Err(error) => Seen::Binary(Err(error.to_string()), Embedded::default()),
+        Err(error) => Seen::Binary(Box::new((Err(error.to_string()), Embedded::default()))),
     })
 }
 

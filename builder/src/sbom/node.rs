@@ -58,8 +58,12 @@ fn module(directory: &[u8]) -> Option<&[u8]> {
         _ => (above, name),
     };
     let name = name.strip_prefix(b"/").unwrap_or(name);
-    let is_name = !matches!(name.first(), None | Some(b'.'))
-        && !(name.starts_with(b"@") && !name.contains(&b'/'));
+    let is_name = match name.first() {
+        None | Some(b'.') => false,
+        // A scope alone is none.
+        Some(b'@') => name.contains(&b'/'),
+        Some(_) => true,
+    };
     (last(modules) == b"node_modules" && is_name).then_some(name)
 }
 
