@@ -213,7 +213,7 @@ fn of_python_the_distributions_that_its_pip_lists() {
     let metadata = metadata.filter(|it| it["name"].as_str().unwrap().ends_with("/METADATA"));
     assert_eq!(metadata.count(), found);
     files_are_there(&sbom, &app.tree);
-    // And so are wheels, with the digests that PyPI has of them.
+    // And so are wheels.
     let found = succeed(Command::new("find").arg(&app.tree).args(["-name", "*.whl"]));
     let found = text(&found.stdout).lines().count();
     let files = all

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use psp_format::path::{is_within, parent};
+use psp_format::path::parent;
 
 use super::licence::Licence;
 use super::purl::purl;
@@ -57,12 +57,19 @@ pub(super) fn list(files: &[File<'_>], inventory: &mut Inventory) -> Result<(), 
             let (_, digest) = read(record.content, 0)?;
             component.files.insert(escape_bytes(record.path), digest);
         }
-        let site = parent(directory);
-        let is_below = |other: &&[u8]| *other != site && is_within(site, other);
-        component.hidden = sites.iter().any(is_below).then_some(Hidden::Vendored);
+        let is_copy = above(parent(directory)).any(|above| sites.contains(above));
+        component.hidden = is_copy.then_some(Hidden::Vendored);
         inventory.add(component);
     }
     Ok(())
+}
+
+/// The directories above one, the nearest first.
+fn above(directory: &[u8]) -> impl Iterator<Item = &[u8]> {
+    fn up<'p>(directory: &&'p [u8]) -> Option<&'p [u8]> {
+        (!directory.is_empty()).then(|| parent(directory))
+    }
+    std::iter::successors(up(&directory), up)
 }
 
 /// The component that the text of a distribution's metadata describes. What it does not say, the name of its directory may.
@@ -168,6 +175,30 @@ mod tests {
         assert_eq!((whole.licences.len(), whole.version), (0, None));
         let free = component("Name: a\nLicense: mit\n", b"a");
         assert_eq!(free.licences, [Licence::Id("MIT")]);
+    }
+
+    #[test]
+    fn copies_lie_below_a_directory_with_others() {
+        let content = crate::inputs::Content::bytes(b"Version: 1\n".to_vec());
+        let paths = [
+            "app/lib/a-1.dist-info/METADATA",
+            "app/lib/a/_vendor/b-1.dist-info/METADATA",
+            "app/library/c-1.dist-info/METADATA",
+            "rt/lib/d-1.dist-info/METADATA",
+        ];
+        let files = paths.map(|path| File {
+            slot: "s",
+            inside: path.as_bytes(),
+            path: path.as_bytes(),
+            content: &content,
+        });
+        let mut found = Inventory::default();
+        assert!(list(&files, &mut found).is_ok());
+        let hidden = found
+            .components()
+            .map(|(_, it)| (it.name.as_str(), it.hidden));
+        let b = Some(Hidden::Vendored);
+        assert!(hidden.eq([("a", None), ("b", b), ("c", None), ("d", None)]));
     }
 
     #[test]

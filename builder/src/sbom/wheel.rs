@@ -11,7 +11,7 @@ use super::{File, Hidden, Inventory, MAX_METADATA, digest, last};
 use crate::inputs::{Content, InputError};
 use crate::printer::escape_bytes;
 
-/// Adds every wheel, with its digest, which is the one that its index has of it.
+/// Adds every wheel, with its digest: that of the file, as an index has it of one that came from there.
 pub(super) fn list(files: &[File<'_>], inventory: &mut Inventory) -> Result<(), InputError> {
     for file in files.iter().filter(|file| file.path.ends_with(b".whl")) {
         let text = metadata(file.content)?.unwrap_or_default();
