@@ -204,6 +204,12 @@ pub struct PackArgs {
     /// Writes the digest into SHA256SUMS beside the package, for `sha256sum --check`
     #[arg(long)]
     pub sums: bool,
+    /// Writes an SBOM and a statement of provenance even where there is nothing to list
+    #[arg(long, conflicts_with = "no_sbom")]
+    pub sbom: bool,
+    /// Leaves out the SBOM and the statement of provenance
+    #[arg(long)]
+    pub no_sbom: bool,
     /// Prints the plain manifest that the recipes of this one stand for, and builds nothing
     #[arg(long)]
     pub explain: bool,
@@ -274,6 +280,12 @@ pub struct InspectArgs {
     /// Says what the package needs of the host that it is started on: the version of its C library, other libraries
     #[arg(long, conflicts_with_all = ["files", "dump"])]
     pub requirements: bool,
+    /// Prints its SBOM, verified: CycloneDX, in JSON
+    #[arg(long, conflicts_with_all = ["files", "dump", "requirements"])]
+    pub sbom: bool,
+    /// Prints how it was built, verified: an in-toto statement of SLSA provenance, in JSON
+    #[arg(long, conflicts_with_all = ["files", "dump", "requirements", "sbom"])]
+    pub provenance: bool,
     /// Lists the package byte by byte: offset, size, field, value
     #[arg(long)]
     pub dump: bool,

@@ -13,7 +13,7 @@ use psp_launcher::policy::judge::HostRefusal;
 use psp_launcher::start::StartError;
 
 use crate::base::run::RunFault;
-use crate::commands::CacheError;
+use crate::commands::{CacheError, Which};
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
@@ -176,6 +176,14 @@ pub enum Error {
         /// The ids that there are.
         known: Vec<String>,
     },
+    /// The package does not carry a document.
+    #[error("{} has no {}", shown(.path), .which.words())]
+    NoDocument {
+        /// The package.
+        path: PathBuf,
+        /// Which one.
+        which: Which,
+    },
     /// Something is where the result should go.
     #[error("{} is there already", shown(.path))]
     Exists {
@@ -285,6 +293,9 @@ impl Error {
                     1..=20 => format!("its slots are {}", known.join(", ")),
                     _ => "`flavor inspect` lists its slots".into(),
                 }
+            }
+            Error::NoDocument { .. } => {
+                "`flavor pack --sbom` writes both into a package, whatever is in it".into()
             }
             Error::Exists { help, .. } => (*help).into(),
             Error::NoProject { .. } => {

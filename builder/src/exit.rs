@@ -45,7 +45,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package; in the cache: not there, in use, differs",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package, without the SBOM that is asked for; in the cache: not there, in use, differs",
     ),
     (
         Code::Usage,
@@ -160,6 +160,7 @@ pub fn of(error: &Error) -> Code {
         | Error::TooFewTrusted { .. }
         | Error::NotAdded { .. }
         | Error::AlreadySigned { .. }
+        | Error::NoDocument { .. }
         | Error::RevokedKey { .. } => Code::No,
         Error::Host(HostRefusal::Config(_)) => Code::Environment,
         Error::Host(_) => Code::No,

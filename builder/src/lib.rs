@@ -27,6 +27,7 @@ pub mod pack;
 pub mod package_file;
 pub mod printer;
 pub mod recipes;
+pub mod sbom;
 pub mod signer;
 pub mod stubs;
 pub mod sums;

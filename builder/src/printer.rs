@@ -437,7 +437,7 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
 
 /// A JSON document without the characters that JSON allows raw and a terminal may obey: DEL, C1 controls, direction
 /// marks. They stand in strings only, where an escape means the same.
-fn printable_json(document: &str) -> String {
+pub fn printable_json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for c in document.chars() {
         let plain = c.is_ascii() && c != '\u{7f}';

@@ -38,6 +38,7 @@ use crate::printer::{Printer, Report};
 use signers::Signer;
 
 pub use cache::error::CacheError;
+pub use inspect::Which;
 pub use man::pages as man_pages;
 
 /// What a verb has done.

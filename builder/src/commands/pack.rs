@@ -21,6 +21,7 @@ use crate::pack::{self, Launcher, Options, PackError, Progress};
 use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
 use crate::recipes::{self, Expanded};
+use crate::sbom::Wanted;
 use crate::signer::Signer;
 use crate::stubs;
 use crate::sums;
@@ -81,6 +82,8 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
         launcher: launcher(args.launcher_bin.as_deref(), target)?,
         level: args.level,
         for_flavorpack: args.compat == Some(Compat::Flavorpack),
+        sbom: wanted(args),
+        origins: expanded.origins(),
         jobs: args.jobs,
         caches: if args.no_cache {
             Vec::new()
@@ -149,6 +152,14 @@ fn assumed(directory: &Path, printer: &Printer) -> Result<Option<Project>, Error
     printer.warn(&fact, Some("`flavor init` writes down what is assumed"));
     let file = directory.join(manifest::FLAVOR_TOML);
     Ok(Some(manifest::parse(&file, &recognised.manifest)?))
+}
+
+fn wanted(args: &PackArgs) -> Wanted {
+    match (args.sbom, args.no_sbom) {
+        (true, _) => Wanted::Always,
+        (_, true) => Wanted::Never,
+        _ => Wanted::WhereListed,
+    }
 }
 
 fn target(args: &PackArgs) -> &str {

@@ -22,6 +22,7 @@ use crate::pack::{self, Options};
 use crate::package_file::{json_path, plain, shown};
 use crate::printer::{GOOD, Printer, Report, WARN, count};
 use crate::recipes;
+use crate::sbom;
 
 /// What `flavor rebuild` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -55,7 +56,8 @@ pub(super) fn rebuild(args: &RebuildArgs, printer: &Printer) -> Result<Done, Err
     let output = directory.path().join("rebuilt.psp");
     let mut differences = Vec::new();
     for source_date in build_times(original.metadata()) {
-        let options = options(args, &original, &output, source_date)?;
+        let mut options = options(args, &original, &output, source_date)?;
+        options.origins = expanded.origins();
         build(&expanded.project, &options, printer)?;
         let rebuilt = Subject::open(&output, printer)?;
         let found = compare(&original, &rebuilt, Signatures::Ignored, printer)?;
@@ -105,6 +107,16 @@ fn options(
             .slots
             .iter()
             .any(|slot| slot.operations == Operations::TarGz),
+        sbom: match original
+            .metadata()
+            .slots
+            .iter()
+            .any(|slot| slot.id == sbom::SBOM)
+        {
+            true => sbom::Wanted::Always,
+            false => sbom::Wanted::Never,
+        },
+        origins: Vec::new(),
         jobs: args.jobs,
         // What an earlier build has left must not answer for this one.
         caches: Vec::new(),

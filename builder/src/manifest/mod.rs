@@ -23,6 +23,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use psp_format::digest::Digest;
+
 pub use error::{ManifestError, Problem};
 pub use project::{
     Command, Compression, Desktop, Entry, EntryPoint, EnvRules, KeySource, Lifecycle, Made,
@@ -89,7 +91,9 @@ pub fn load_with(file: &Path, workenv_base: &Path) -> Result<Project, ManifestEr
             directory: file.parent().unwrap_or(Path::new("")),
             workenv: workenv_base,
         };
-        let project = flavorpack::load(file, &read(file)?, &bases)?;
+        let text = read(file)?;
+        let mut project = flavorpack::load(file, &text, &bases)?;
+        project.digest = Digest::of(text.as_bytes());
         checks::across_sections(&project)?;
         return Ok(project);
     }
@@ -114,7 +118,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Project, ManifestError> {
         true => flavorpack::python::project(&document.root(), &section)?,
         false => None,
     };
-    let project = sections::project(&section, file, python)?;
+    let mut project = sections::project(&section, file, python)?;
+    project.digest = Digest::of(text.as_bytes());
     checks::across_sections(&project)?;
     Ok(project)
 }

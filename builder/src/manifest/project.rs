@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use psp_format::digest::Digest;
+
 use crate::binary::Version;
 pub use psp_format::metadata::{Lifecycle, Purpose, TARGETS as PLATFORMS};
 
@@ -14,6 +16,8 @@ pub(crate) const DEFAULT_LEVEL: u8 = 19;
 pub struct Project {
     /// The manifest.
     pub file: PathBuf,
+    /// SHA-256 of its text.
+    pub digest: Digest,
     /// Its directory, to which the paths in it were relative.
     pub directory: PathBuf,
     /// `[package]`.

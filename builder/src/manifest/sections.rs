@@ -61,6 +61,8 @@ pub(super) fn project(
     by_name.extend(optional("commands").map_or(Ok(BTreeMap::new()), commands)?);
     Ok(Project {
         file: file.into(),
+        // Whoever has the whole text fills it in.
+        digest: psp_format::digest::Digest([0; 32]),
         directory: directory.into(),
         package,
         slots,

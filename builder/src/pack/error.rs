@@ -116,6 +116,12 @@ pub enum PackError {
         /// The symbol for which it does.
         symbol: Option<String>,
     },
+    /// An SBOM was asked for, and its place is taken.
+    #[error("slot {slot} stands where the SBOM and the statement of provenance would")]
+    SbomTaken {
+        /// The slot's id.
+        slot: String,
+    },
     /// The package would contain itself, or its predecessor.
     #[error("slot {slot} would pack {}, the package that is being built", .output.display())]
     OutputInside {
@@ -213,6 +219,9 @@ impl PackError {
             PackError::GlibcFloor { version, .. } => format!(
                 "build it on a system with that glibc or an older one, or set glibc-floor to \"{version}\""
             ),
+            PackError::SbomTaken { .. } => {
+                "leave out --sbom, or the slot: one slot can have the lifecycle attestation, and _sbom and _provenance are taken".into()
+            }
             PackError::OutputInside { .. } => {
                 "exclude the package from the slot, or give --output another place".into()
             }

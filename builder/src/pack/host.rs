@@ -15,6 +15,8 @@ use super::{Note, PackError, Remark};
 use crate::binary::{self, Binary, Finding, Inside, Node, Requirements, Subject, Version, Wanted};
 use crate::inputs::{Content, InputError, Kind, Source, shown};
 use crate::manifest::Project;
+use crate::sbom::Telling;
+use crate::sbom::embedded::{self, Embedded};
 use crate::signer::{PEM_LINE, begins_private_key};
 
 /// The largest file that every file system holds: FAT32 counts the bytes in 32 bits.
@@ -93,23 +95,24 @@ fn others(more: usize) -> String {
     }
 }
 
-/// Refuses what could not run, and notes what some hosts will not like.
+/// Refuses what could not run; notes what some hosts will not like, and what executables say that they were made of.
 pub(super) fn check(
     project: &Project,
     slots: &[PlannedSlot],
     target: &str,
-) -> Result<Vec<Note>, PackError> {
+) -> Result<(Vec<Note>, Vec<Telling>), PackError> {
     let mut notes = names(slots, target);
     let Contents {
         inside,
         subjects,
         of_slot,
         keys,
+        telling,
     } = collect(slots)?;
     notes.extend(keys);
     // The formats of other systems are read, but how their loaders search is not known here.
     if !target.starts_with("linux_") {
-        return Ok(notes);
+        return Ok((notes, telling));
     }
     let wanted = Wanted {
         target: target.to_owned(),
@@ -129,7 +132,7 @@ pub(super) fn check(
         check_floor(&needs, floor)?;
     }
     notes.extend(foreign(&needs, &of_slot, target));
-    Ok(notes)
+    Ok((notes, telling))
 }
 
 fn check_floor(needs: &Requirements, floor: &Version) -> Result<(), PackError> {
@@ -155,6 +158,8 @@ struct Contents<'s> {
     of_slot: Vec<&'s str>,
     /// One note for each slot with private keys.
     keys: Vec<Note>,
+    /// Executables and libraries that say what they were made of.
+    telling: Vec<Telling>,
 }
 
 fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
@@ -164,6 +169,7 @@ fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
         subjects,
         of_slot,
         keys,
+        telling,
     } = &mut out;
     for slot in slots {
         let mut private = Vec::new();
@@ -174,8 +180,16 @@ fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
                     private.push(path.clone());
                     None
                 }
-                Seen::Binary(binary) => {
+                Seen::Binary(seen) => {
+                    let (binary, embedded) = *seen;
                     let path = path.clone();
+                    if !embedded.is_empty() {
+                        telling.push(Telling {
+                            path: path.clone(),
+                            content: content.clone(),
+                            embedded,
+                        });
+                    }
                     subjects.push(Subject { path, binary });
                     of_slot.push(slot.id.as_str());
                     Some(subjects.len() - 1)
@@ -219,8 +233,8 @@ fn collect(slots: &[PlannedSlot]) -> Result<Contents<'_>, PackError> {
 
 /// What a file is.
 enum Seen {
-    /// An executable or library, or a damaged one.
-    Binary(Result<Binary, String>),
+    /// An executable or library, or a damaged one, and what it was made of.
+    Binary(Box<(Result<Binary, String>, Embedded)>),
     PrivateKey,
     Other,
 }
@@ -246,10 +260,11 @@ fn examined(content: &Content) -> Result<Seen, InputError> {
     if !binary::begins_like_one(&start) {
         return Ok(Seen::Other);
     }
-    Ok(match binary::read(&ReadCache::new(image)) {
-        Ok(Some(binary)) => Seen::Binary(Ok(binary)),
+    let parts = ReadCache::new(image);
+    Ok(match binary::read(&parts) {
+        Ok(Some(binary)) => Seen::Binary(Box::new((Ok(binary), embedded::read(&parts)))),
         Ok(None) => Seen::Other,
-        Err(error) => Seen::Binary(Err(error.to_string())),
+        Err(error) => Seen::Binary(Box::new((Err(error.to_string()), Embedded::default()))),
     })
 }
 

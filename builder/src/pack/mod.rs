@@ -1,6 +1,7 @@
 //! From a project to one signed file.
 //!
-//! [`plan`] decides what goes in, from the manifest and the inputs; [`host`] says what that asks of a host; [`stream`] and [`compress`] make the stored bytes of each
+//! [`plan`] decides what goes in, from the manifest and the inputs; [`host`] says what that asks of a host; [`documents`] adds
+//! what is known about it; [`stream`] and [`compress`] make the stored bytes of each
 //! slot; [`assemble`] writes the package beside its place and renames it. Nothing of an earlier package is touched
 //! before the new one is complete.
 
@@ -8,6 +9,7 @@ mod assemble;
 pub mod build_cache;
 mod compat;
 mod compress;
+mod documents;
 mod error;
 mod host;
 mod plan;
@@ -29,6 +31,8 @@ pub use plan::{Note, Remark};
 
 use crate::inputs::Source;
 use crate::manifest::Project;
+use crate::recipes::Origin;
+use crate::sbom;
 use crate::signer::Signer;
 use build_cache::BuildCache;
 use compress::{Form, Means, Stored};
@@ -52,6 +56,10 @@ pub struct Options {
     pub jobs: Option<NonZeroUsize>,
     /// Directories of which the first that is usable keeps compressed frames for the next build; none for no such cache.
     pub caches: Vec<PathBuf>,
+    /// Whether it gets an SBOM and a statement of provenance.
+    pub sbom: sbom::Wanted,
+    /// Files that recipes took from this machine, for these.
+    pub origins: Vec<Origin>,
     /// `SOURCE_DATE_EPOCH`: the build time that is signed, and the time of every entry, in Unix seconds. Without it no
     /// build time is signed.
     pub source_date: Option<u64>,
@@ -114,7 +122,7 @@ pub fn pack(
 ) -> Result<Outcome, PackError> {
     let started = Instant::now();
     let mut laps = Laps::from(started);
-    let plan = plan::plan(project, options)?;
+    let mut plan = plan::plan(project, options)?;
     laps.end("plan");
     let directory = directory_of(&options.output);
     std::fs::create_dir_all(directory).map_err(PackError::write(directory))?;
@@ -132,7 +140,15 @@ pub fn pack(
     };
     let mut stored = Vec::with_capacity(plan.slots.len());
     let mut metadata = plan.metadata;
-    for (slot, id) in plan.slots.iter().zip(encode::slot_ids(plan.slots.len())) {
+    let ids = encode::slot_ids(plan.slots.len());
+    for (slot, id) in plan.slots.iter_mut().zip(ids) {
+        if let Some(facts) = plan.provenance.as_ref()
+            && slot.id == sbom::PROVENANCE
+        {
+            let statement = facts.statement(&metadata, &metadata.slots);
+            slot.source = documents::file(statement, plan.mtime);
+        }
+        let slot = &*slot;
         let bytes = compress::store(means, slot.method, &mut |sink| match &slot.source {
             Source::Tree(tree) => {
                 let cut = Cut::of(slot.purpose);

@@ -14,10 +14,12 @@ use psp_format::path::{is_within, parent};
 
 use super::compat;
 use super::compress::Method;
+use super::documents;
 use super::host::{self, Concern};
 use super::{Options, PackError, workenv};
 use crate::inputs::{self, DEFAULT_TIME, FileKind, Filter, InputError, Kind, Source, Times};
 use crate::manifest::{self, Compression, Project, Reading, SlotModes, SlotTimes};
+use crate::sbom::provenance::Facts;
 
 /// Something about a slot that is no error, but that the person building should know of.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub(super) struct Plan {
     pub metadata: Metadata,
     /// The slots, in the order of the table.
     pub slots: Vec<PlannedSlot>,
+    /// What the statement of provenance says, whose slot is the last one then; it is made when the others are stored.
+    pub provenance: Option<Facts>,
     /// Time of the directories that we make.
     pub mtime: u64,
     /// For the person.
@@ -119,10 +123,17 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
         compat::fit(project, &mut slots)?;
     }
     project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
-    notes.extend(host::check(project, &slots, &options.target)?);
+    let (found, telling) = host::check(project, &slots, &options.target)?;
+    notes.extend(found);
+    let provenance = documents::add(project, options, &mut slots, &telling)?;
+    if provenance.is_some() {
+        // Once more, with theirs.
+        check_paths(&slots)?;
+    }
     Ok(Plan {
         metadata: metadata(project, options),
         slots,
+        provenance,
         mtime,
         notes,
     })

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use object::read::ReadCache;
 
-use super::{RecipeError, write};
+use super::{Filled, RecipeError, Source, write};
 use crate::binary::base::base;
 use crate::binary::{self, Binary, Elf, debug, runpath};
 
@@ -248,16 +248,31 @@ pub(super) fn copy(
     write(to, &content(from, run_path, true)?, mode)
 }
 
-/// Copies a library into `lib` of the tree `into`, where the others are found beside it. Says what was done.
+/// Copies a library into `lib` of the tree `into`, where the others are found beside it. Notes what was done.
 ///
 /// # Errors
 ///
 /// As [`copy`].
-pub(super) fn bundle(library: &Library, into: &Path) -> Result<String, RecipeError> {
+pub(super) fn bundle(
+    library: &Library,
+    into: &Path,
+    filled: &mut Filled,
+) -> Result<(), RecipeError> {
     let name = format!("lib/{}", library.name);
     let run_path = needs_run_path(&library.elf).then_some(BESIDE);
     copy(&library.path, &into.join(&name), 0o644, run_path)?;
-    Ok(described(&name, &library.path, run_path))
+    filled.library(name, library, run_path);
+    Ok(())
+}
+
+impl Filled {
+    /// Notes that a library is there.
+    pub(super) fn library(&mut self, name: String, library: &Library, run_path: Option<&str>) {
+        let line = described(&name, &library.path, run_path);
+        self.content.push(line);
+        let source = Source::Library(library.path.clone());
+        self.origins.push((name, source));
+    }
 }
 
 /// A line on a file of a tree.

@@ -60,6 +60,44 @@ pub struct Staged {
     pub directory: PathBuf,
     /// What is in it and where that comes from, a line each.
     pub content: Vec<String>,
+    /// Files that were taken from this machine.
+    pub origins: Vec<Origin>,
+}
+
+/// A file of a staged directory that was taken from this machine as it is, but for its run path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Id of the slot that takes in the directory.
+    pub slot: String,
+    /// Its path in there.
+    pub path: String,
+    /// What it was.
+    pub source: Source,
+}
+
+/// What a file was on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A program.
+    Program(PathBuf),
+    /// A shared library.
+    Library(PathBuf),
+    /// The program of an interpreter or runtime, whose library is there, too.
+    Runtime {
+        /// Its usual name: `python`, `node`.
+        name: String,
+        /// Its version: three numbers.
+        version: String,
+    },
+}
+
+/// What a recipe put into a directory.
+#[derive(Debug, Default)]
+struct Filled {
+    /// Lines for people.
+    content: Vec<String>,
+    /// The same for the SBOM: paths in the directory, and what was there.
+    origins: Vec<(String, Source)>,
 }
 
 /// The slots and commands that a recipe's section stands for.
@@ -186,14 +224,26 @@ impl Expanded {
     pub fn is_staged(&self) -> bool {
         self.directory.is_some()
     }
+
+    /// Every file that a recipe took from this machine.
+    pub fn origins(&self) -> Vec<Origin> {
+        let staged = self.staged.iter();
+        staged.flat_map(|staged| &staged.origins).cloned().collect()
+    }
 }
 
 impl Staged {
-    fn new(slot: &str, directory: PathBuf, content: Vec<String>) -> Staged {
+    fn new(slot: &str, directory: PathBuf, filled: Filled) -> Staged {
+        let origin = |(path, source)| Origin {
+            slot: slot.into(),
+            path,
+            source,
+        };
         Staged {
             slot: slot.into(),
             directory,
-            content,
+            content: filled.content,
+            origins: filled.origins.into_iter().map(origin).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::libraries::{self, Host};
-use super::{Plain, RecipeError, Staged};
+use super::{Filled, Plain, RecipeError, Source, Staged};
 use crate::manifest::{Command, Native, Slot};
 
 /// Id of the recipe's slot, and its place below the work environment.
@@ -57,7 +57,7 @@ pub(super) fn stage(native: &Native, target: &str, into: &Path) -> Result<Staged
         true => libraries::closure(&Host::read(target), &native.binaries, target)?,
         false => Vec::new(),
     };
-    let mut content = Vec::new();
+    let mut filled = Filled::default();
     for binary in &native.binaries {
         let name = format!("bin/{}", file_name(binary));
         // A static program has no libraries to look for.
@@ -68,10 +68,12 @@ pub(super) fn stage(native: &Native, target: &str, into: &Path) -> Result<Staged
             false => None,
         };
         libraries::copy(binary, &into.join(&name), 0o755, run_path)?;
-        content.push(libraries::described(&name, binary, run_path));
+        let line = libraries::described(&name, binary, run_path);
+        filled.content.push(line);
+        filled.origins.push((name, Source::Program(binary.clone())));
     }
     for library in &bundled {
-        content.push(libraries::bundle(library, into)?);
+        libraries::bundle(library, into, &mut filled)?;
     }
-    Ok(Staged::new(SLOT, into.into(), content))
+    Ok(Staged::new(SLOT, into.into(), filled))
 }

@@ -23,7 +23,7 @@ use Cell::{No, Stored, Yes};
 /// its verify, its inspect, its extract, its Rust launcher, its Go launcher, our verify, our inspect, our extract, our run.
 type Row = (&'static str, fn(&Bench, Launcher, &str), [Cell; 9]);
 
-const MATRIX: [Row; 5] = [
+const MATRIX: [Row; 6] = [
     (
         "its Rust builder",
         |bench, with, output| bench.build(Launcher::Rust, MANIFEST, with, output),
@@ -60,6 +60,14 @@ const MATRIX: [Row; 5] = [
     (
         "ours --compat",
         |bench, with, output| pack(bench, with, &["--compat", "flavorpack"], output),
+        [Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes],
+    ),
+    (
+        "ours --compat --sbom",
+        |bench, with, output| {
+            let flags = ["--compat", "flavorpack", "--sbom"];
+            pack(bench, with, &flags, output);
+        },
         [Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes],
     ),
 ];

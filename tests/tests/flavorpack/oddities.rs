@@ -75,6 +75,12 @@ fn sixteen_digits_of_the_attestation() {
             .contains("only 64 bits of its digest are signed"),
         "{said}"
     );
+    // What it attests is shown as an SBOM is.
+    let output = bench.ours(&["inspect", "--sbom", "p.psp"]);
+    let shown = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+    assert!(shown.is_ok(), "{}", text(&output.stderr));
+    let none = bench.ours(&["inspect", "--provenance", "p.psp"]);
+    assert_eq!(none.status.code(), Some(1), "{}", text(&none.stderr));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 //! Metadata is shown when the signature over it holds. Of a package that fails before, only what the file says about
 //! its own layout is shown, and that is marked.
 
+mod document;
 mod of_base;
 mod requirements;
 mod text;
+
+pub use document::Which;
 
 use std::path::PathBuf;
 
@@ -139,6 +142,13 @@ struct DumpLine {
 pub(super) fn inspect(args: &InspectArgs, printer: &Printer) -> Result<Done, Error> {
     if args.requirements {
         return requirements::requirements(args, printer);
+    }
+    let documents = [
+        (args.sbom, Which::Sbom),
+        (args.provenance, Which::Provenance),
+    ];
+    if let Some((_, which)) = documents.iter().find(|(is_asked, _)| *is_asked) {
+        return document::document(args, *which, printer);
     }
     let file = PackageFile::open(&args.package)?;
     let parts = file.parts()?;

@@ -83,6 +83,8 @@ pub(super) fn load(file: &Path, text: &str, bases: &Bases<'_>) -> Result<Project
     }
     Ok(Project {
         file: file.into(),
+        // Whoever has the whole text fills it in.
+        digest: psp_format::digest::Digest([0; 32]),
         directory: bases.directory.into(),
         package,
         slots,

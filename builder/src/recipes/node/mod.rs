@@ -11,7 +11,7 @@ mod runtime;
 
 use std::path::Path;
 
-use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app};
+use super::{APP, Filled, Plain, RUNTIME, RecipeError, Staged, runtime_and_app};
 use crate::manifest::{Command, Node};
 use crate::printer::Printer;
 
@@ -43,7 +43,10 @@ pub(super) fn stage(
     let (rt, app) = (into.join(RUNTIME), into.join(APP));
     let found = runtime::find(&node.runtime)?;
     let runtime = runtime::stage(&found, target, &rt)?;
-    let modules = install::install(node, &found, target, &app, printer)?;
+    let modules = Filled {
+        content: install::install(node, &found, target, &app, printer)?,
+        origins: Vec::new(),
+    };
     Ok(vec![
         Staged::new(RUNTIME, rt, runtime),
         Staged::new(APP, app, modules),

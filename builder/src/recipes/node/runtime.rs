@@ -6,9 +6,9 @@ use std::process::Command;
 use psp_launcher::env_vars::HOME;
 use serde::Deserialize;
 
-use super::super::RecipeError;
 use super::super::libraries::{self, Host};
 use super::super::program::{along_path, installed, is_version, listed, run};
+use super::super::{Filled, RecipeError, Source};
 use crate::manifest::Runtime;
 
 /// What Node says of itself, one JSON object. Distributions may keep some of its modules in files of their own, which it
@@ -113,23 +113,33 @@ pub(super) fn bare(command: &mut Command) {
     }
 }
 
-/// The runtime below `rt`, with its libraries. Lines on what is there.
+/// The runtime below `rt`, with its libraries.
 ///
 /// # Errors
 ///
 /// When it is not for the target, or a library of it is missing.
-pub(super) fn stage(found: &Found, target: &str, rt: &Path) -> Result<Vec<String>, RecipeError> {
+pub(super) fn stage(found: &Found, target: &str, rt: &Path) -> Result<Filled, RecipeError> {
     let program = PathBuf::from(&found.program);
     let bundled = libraries::closure(&Host::read(target), std::slice::from_ref(&program), target)?;
     let needs_path =
         libraries::elf(&program, target)?.is_some_and(|elf| libraries::needs_run_path(&elf));
     let run_path = needs_path.then_some("$ORIGIN/../lib");
     libraries::copy(&program, &rt.join("bin/node"), 0o755, run_path)?;
-    let mut content = vec![format!("node {}", found.version)];
+    let runtime = Source::Runtime {
+        name: "node".into(),
+        version: found.version.clone(),
+    };
+    let mut filled = Filled {
+        content: vec![format!("node {}", found.version)],
+        origins: vec![
+            ("bin/node".into(), runtime),
+            ("bin/node".into(), Source::Program(program)),
+        ],
+    };
     for library in &bundled {
-        content.push(libraries::bundle(library, rt)?);
+        libraries::bundle(library, rt, &mut filled)?;
     }
-    Ok(content)
+    Ok(filled)
 }
 
 #[cfg(test)]

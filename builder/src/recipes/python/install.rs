@@ -7,8 +7,8 @@ use std::process::Command;
 use psp_format::base64;
 use psp_format::digest::Digest;
 
-use super::super::RecipeError;
 use super::super::program::run;
+use super::super::{Filled, RecipeError};
 use super::runtime::Interpreter;
 use super::tree::without_prefix;
 use super::{modules, pip};
@@ -16,8 +16,8 @@ use crate::binary::runpath;
 use crate::manifest::Python;
 use crate::printer::Printer;
 
-/// Installs what the section names into `lib`. Returns `NAME-VERSION` of each distribution, and a line on each library that was
-/// put beside.
+/// Installs what the section names into `lib`, and puts the libraries of the host that it needs beside. Returns a line on each
+/// distribution and library.
 ///
 /// # Errors
 ///
@@ -29,20 +29,21 @@ pub(super) fn install(
     lib: &Path,
     target: &str,
     printer: &Printer,
-) -> Result<Vec<String>, RecipeError> {
+) -> Result<Filled, RecipeError> {
     pip::install(python, interpreter, rt, lib, printer)?;
     tidy(lib, lib, Path::new(&interpreter.prefix))?;
     // Empty without the scripts, as it mostly is.
     let _ = fs::remove_dir(lib.join("bin"));
     let libraries = modules::bundle(lib, target)?;
-    let mut content = Vec::new();
+    let mut filled = Filled::default();
     for distribution in distributions(lib)? {
         list_what_is_there(lib, &distribution)?;
         let name = distribution.file_stem().unwrap_or_default();
-        content.push(name.to_string_lossy().into_owned());
+        filled.content.push(name.to_string_lossy().into_owned());
     }
-    content.extend(libraries);
-    Ok(content)
+    filled.content.extend(libraries.content);
+    filled.origins.extend(libraries.origins);
+    Ok(filled)
 }
 
 /// Makes what was installed movable: scripts that name this machine's interpreter go, as the package's commands take their

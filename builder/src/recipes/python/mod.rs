@@ -61,19 +61,18 @@ pub(super) fn stage(
 ) -> Result<Vec<Staged>, RecipeError> {
     let interpreter = runtime::find(python, &into.join("unpacked"), printer)?;
     let rt = into.join(RUNTIME);
-    let content = tree::stage(&interpreter, &python.strip, target, &rt)?;
+    let filled = tree::stage(&interpreter, &python.strip, target, &rt)?;
     let app = into.join(APP);
     let lib = app.join("lib");
-    let distributions = install::install(python, &interpreter, &rt, &lib, target, printer)?;
+    let mut installed = install::install(python, &interpreter, &rt, &lib, target, printer)?;
     if is_checked {
         check::extensions(&interpreter, &rt, &lib, target)?;
     }
-    let mut scripts = Vec::new();
     for entry in &python.entries {
         let script = format!("bin/{}", name(entry, package));
         let text = script_text(&entry.point);
         write(&app.join(&script), text.as_bytes(), 0o644)?;
-        scripts.push(script);
+        installed.content.push(script);
     }
     for directory in [&rt, &app] {
         install::compile(&rt, directory, into)?;
@@ -81,9 +80,8 @@ pub(super) fn stage(
     if is_checked {
         check::entries(python, &rt)?;
     }
-    let installed = distributions.into_iter().chain(scripts).collect();
     Ok(vec![
-        Staged::new(RUNTIME, rt, content),
+        Staged::new(RUNTIME, rt, filled),
         Staged::new(APP, app, installed),
     ])
 }

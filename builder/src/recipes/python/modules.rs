@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::RecipeError;
 use super::super::libraries::{self, BESIDE, Host, Library};
+use super::super::{Filled, RecipeError};
 use crate::binary::runpath;
 
 /// The directory beside that of the distributions.
 const NATIVE: &str = "native";
 
-/// Copies what the modules below `lib` need and no file of the package is. Returns a line on each library.
+/// Copies what the modules below `lib` need and no file of the package is, and notes each library.
 ///
 /// A library that is not on this machine either is left alone: its module works nowhere, or something loads the library
 /// first. A module that no run path can be given to takes its libraries from the host, as `flavor inspect --requirements` says.
@@ -24,7 +24,7 @@ const NATIVE: &str = "native";
 /// # Errors
 ///
 /// When a file cannot be read or written.
-pub(super) fn bundle(lib: &Path, target: &str) -> Result<Vec<String>, RecipeError> {
+pub(super) fn bundle(lib: &Path, target: &str) -> Result<Filled, RecipeError> {
     let mut files = Vec::new();
     walk(lib, &mut files)?;
     // What a wheel has of its own it finds, or loads beforehand.
@@ -33,7 +33,7 @@ pub(super) fn bundle(lib: &Path, target: &str) -> Result<Vec<String>, RecipeErro
     let is_inside = |name: &str| inside.contains(name) || name.starts_with("libpython");
     let host = Host::read(target);
     let mut bundled: BTreeMap<String, Library> = BTreeMap::new();
-    let mut content = Vec::new();
+    let mut filled = Filled::default();
     for path in &files {
         let Some(elf) = libraries::elf(path, target)? else {
             continue;
@@ -52,7 +52,9 @@ pub(super) fn bundle(lib: &Path, target: &str) -> Result<Vec<String>, RecipeErro
             match add_run_path(path, &run_path.join(":")) {
                 Err(RecipeError::RunPath { error, .. }) => {
                     let module = path.strip_prefix(lib).unwrap_or(path).display();
-                    content.push(format!("{module} with libraries of the host: {error}"));
+                    filled
+                        .content
+                        .push(format!("{module} with libraries of the host: {error}"));
                     continue;
                 }
                 added => added?,
@@ -67,9 +69,9 @@ pub(super) fn bundle(lib: &Path, target: &str) -> Result<Vec<String>, RecipeErro
         let name = format!("{NATIVE}/{}", library.name);
         let run_path = libraries::needs_run_path(&library.elf).then_some(BESIDE);
         libraries::copy(&library.path, &app.join(&name), 0o644, run_path)?;
-        content.push(libraries::described(&name, &library.path, run_path));
+        filled.library(name, library, run_path);
     }
-    Ok(content)
+    Ok(filled)
 }
 
 /// The way from the directory of a module to the one that `lib` lies in.

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::super::RecipeError;
 use super::super::program::{along_path, installed, is_version, listed, run};
+use super::super::{self as recipes, RecipeError};
 use crate::inputs::{self, Filter, Kind, Source, Times};
 use crate::manifest::{Python, Runtime};
 use crate::printer::Printer;
@@ -48,6 +48,18 @@ impl Interpreter {
     /// For people: `cpython 3.11.7`.
     pub(super) fn described(&self) -> String {
         format!("{} {}", self.implementation, self.numbers())
+    }
+
+    /// For the SBOM. An implementation of its own has a name of its own.
+    pub(super) fn runtime(&self) -> recipes::Source {
+        let name = match self.implementation.as_str() {
+            "cpython" => "python",
+            other => other,
+        };
+        recipes::Source::Runtime {
+            name: name.to_owned(),
+            version: self.numbers(),
+        }
     }
 
     fn numbers(&self) -> String {

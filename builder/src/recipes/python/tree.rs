@@ -11,9 +11,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::super::RecipeError;
 use super::super::libraries::{self, Host, Library};
 use super::super::program::run;
+use super::super::{Filled, RecipeError, Source};
 use super::runtime::Interpreter;
 use super::{APP, write};
 
@@ -36,9 +36,6 @@ const INSTALL: &[u8] = b"/install";
 const ELSEWHERE: &str = "sysconfig.get_config_var('WHEEL_PKG_DIR')";
 const BESIDE: &str = "__file__.rpartition('/')[0] + '/_bundled'";
 
-/// What is in the tree, a line each.
-pub(super) type Content = Vec<String>;
-
 /// The copy at `rt`.
 ///
 /// # Errors
@@ -49,7 +46,7 @@ pub(super) fn stage(
     strip: &[String],
     target: &str,
     rt: &Path,
-) -> Result<Content, RecipeError> {
+) -> Result<Filled, RecipeError> {
     let name = interpreter.name();
     let mut copy = Copy {
         prefix: PathBuf::from(&interpreter.prefix),
@@ -73,10 +70,15 @@ pub(super) fn stage(
     let inside = stdlib.strip_prefix(&interpreter.prefix);
     let library = inside.map_or_else(|_| Path::new("lib").join(&name), Path::to_owned);
     copy.directory(stdlib, &library, strip)?;
-    let mut content = vec![interpreter.described()];
-    content.extend(copy.bundle()?);
-    content.extend(site(&library, rt)?);
-    Ok(content)
+    let mut filled = Filled::default();
+    filled.content.push(interpreter.described());
+    let program = format!("bin/{name}");
+    let from = Source::Program(PathBuf::from(&interpreter.executable));
+    filled.origins.push((program.clone(), from));
+    filled.origins.push((program, interpreter.runtime()));
+    copy.bundle(interpreter, &mut filled)?;
+    filled.content.extend(site(&library, rt)?);
+    Ok(filled)
 }
 
 struct Copy<'a> {
@@ -170,18 +172,24 @@ impl Copy<'_> {
         )
     }
 
-    /// Puts the libraries into `lib/`. Lines on them, and on what was left out.
-    fn bundle(self) -> Result<Content, RecipeError> {
-        let mut content = Vec::new();
+    /// Puts the libraries into `lib/`. Notes these, and what was left out.
+    fn bundle(self, interpreter: &Interpreter, filled: &mut Filled) -> Result<(), RecipeError> {
         for library in self.libraries.values() {
             let name = format!("lib/{}", library.name);
             let run_path = libraries::needs_run_path(&library.elf).then_some(libraries::BESIDE);
             let bytes = libraries::content(&library.path, run_path, self.for_debuggers)?;
             self.put(bytes, Path::new(&name), 0o644)?;
-            content.push(libraries::described(&name, &library.path, run_path));
+            if library.name.starts_with("libpython") && self.prefix != Path::new("/usr") {
+                // Its own, and of no package.
+                let line = libraries::described(&name, &library.path, run_path);
+                filled.content.push(line);
+                filled.origins.push((name, interpreter.runtime()));
+                continue;
+            }
+            filled.library(name, library, run_path);
         }
-        content.extend(self.left_out);
-        Ok(content)
+        filled.content.extend(self.left_out);
+        Ok(())
     }
 }
 
@@ -238,7 +246,7 @@ fn without_sources(bytes: Vec<u8>) -> Vec<u8> {
 
 /// Sets up the directory of the interpreter's own packages: pip, from the wheel that comes with the interpreter, and the
 /// line that leads to the application's.
-fn site(library: &Path, rt: &Path) -> Result<Content, RecipeError> {
+fn site(library: &Path, rt: &Path) -> Result<Vec<String>, RecipeError> {
     let wheels = wheels(&rt.join(library), rt)?;
     // Distributions differ in what they call it.
     let asked = "import site; print(*site.getsitepackages(), sep='\\n')";
