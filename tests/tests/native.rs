@@ -267,17 +267,22 @@ fn a_static_program_starts_from_memory_where_nothing_can_be_written() {
         &["-static", "-O1", "-o", "hello", "main.c"],
     );
     let package = project.pack();
-    let host = Host::new(
-        &package,
-        "for place in /tmp /var/tmp /home /root /dev/shm /run; do mount -t tmpfs -o ro none $place; done",
-    );
-    let output = host.start(SOMEBODY).output().unwrap();
-    assert_eq!(
-        (text(&output.stdout).trim(), output.status.code()),
-        ("hello", Some(1)),
-        "{}",
-        text(&output.stderr)
-    );
+    // An SBOM beside it is no second thing to unpack.
+    for flag in ["--no-sbom", "--sbom"] {
+        let packed = flavor().args(project.pack_args()).arg(flag).output();
+        assert!(packed.unwrap().status.success());
+        let host = Host::new(
+            &package,
+            "for place in /tmp /var/tmp /home /root /dev/shm /run; do mount -t tmpfs -o ro none $place; done",
+        );
+        let output = host.start(SOMEBODY).output().unwrap();
+        assert_eq!(
+            (text(&output.stdout).trim(), output.status.code()),
+            ("hello", Some(1)),
+            "{flag}: {}",
+            text(&output.stderr)
+        );
+    }
 }
 
 #[test]
