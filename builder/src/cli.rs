@@ -160,19 +160,20 @@ pub struct PackArgs {
     /// `pyproject.toml` in DIR
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub manifest: Option<PathBuf>,
-    /// Where to write; without it, `dist/NAME.psp` beside the manifest
+    /// Where to write; without it, `dist/NAME.psp` beside the manifest, or `dist/NAME-TARGET.psp` with several targets.
+    /// `{target}` in it stands for the target
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// The system that the package runs on, such as `linux_amd64`; without it, this one
-    #[arg(long, value_name = "TARGET")]
-    pub target: Option<String>,
+    /// The system that the package runs on, such as `linux_amd64`; without it, this one. May be repeated: a package for each
+    #[arg(long = "target", value_name = "TARGET")]
+    pub targets: Vec<String>,
     /// Which key signs.
     #[command(flatten)]
     pub signing: Signing,
     /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_seed", "unsigned"])]
     pub public_key: Option<PathBuf>,
-    /// The launcher to put in front, instead of the built-in one
+    /// The launcher to put in front, instead of the built-in one; `{target}` in it stands for the target
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
     /// What `{workenv}` stands for in the sources of a flavorpack manifest; without it, the current directory

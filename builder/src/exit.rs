@@ -164,6 +164,8 @@ pub fn of(error: &Error) -> Code {
         Error::Host(HostRefusal::Config(_)) => Code::Environment,
         Error::Host(_) => Code::No,
         Error::NoSigningKey
+        | Error::TargetTwice { .. }
+        | Error::ForSeveralTargets { .. }
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
@@ -268,6 +270,7 @@ fn of_pack(error: &PackError) -> Code {
             _ => Code::Usage,
         },
         PackError::Signer(error) => of_signer(error),
+        PackError::Target { error, .. } => of_pack(error),
         PackError::Write { .. } | PackError::Compress(_) | PackError::Internal(_) => {
             Code::Environment
         }

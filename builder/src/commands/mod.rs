@@ -62,7 +62,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
     match verb {
         Verb::Init(args) => init::init(&args).map(done),
         Verb::Pack(args) if args.explain => explain::explain(&args, printer).map(done),
-        Verb::Pack(args) => pack::pack(&args, printer).map(done),
+        Verb::Pack(args) => pack::pack(&args, printer),
         Verb::Verify(args) => verify::verify(&args, printer),
         Verb::Inspect(args) => inspect::inspect(&args, printer),
         Verb::Extract(args) => extract::one(&args, printer).map(done),

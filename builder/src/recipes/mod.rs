@@ -28,6 +28,7 @@ pub use error::RecipeError;
 
 use crate::interrupt::{self, Kept};
 use crate::manifest::{Command, EnvRules, Project, Purpose, Recipe, Slot};
+use crate::stubs;
 
 /// Id and target of the slot of an interpreter or runtime, which upgrades of an application share.
 const RUNTIME: &str = "rt";
@@ -122,6 +123,29 @@ fn runtime_and_app(line: usize) -> Vec<Slot> {
     vec![slot(RUNTIME, Purpose::Runtime), slot(APP, Purpose::Code)]
 }
 
+/// Whether the recipe of a project can be followed for this target, as far as that is known before it is.
+///
+/// # Errors
+///
+/// When an interpreter of this machine would be packed for another one.
+pub fn check_target(project: &Project, target: &str) -> Result<(), RecipeError> {
+    let recipe = match &project.recipe {
+        Some(Recipe::Python(_)) => "python",
+        Some(Recipe::Node(_)) => "node",
+        Some(Recipe::Native(_)) | None => return Ok(()),
+    };
+    let host = stubs::host_target();
+    if target == host {
+        return Ok(());
+    }
+    let target = target.to_owned();
+    Err(RecipeError::OtherTarget {
+        recipe,
+        host,
+        target,
+    })
+}
+
 /// Follows the recipe of a project, for this target; with `is_checked`, finds out whether its commands can be started.
 ///
 /// # Errors
@@ -132,6 +156,7 @@ pub fn expand(
     target: &str,
     is_checked: bool,
 ) -> Result<Expanded, RecipeError> {
+    check_target(&project, target)?;
     let Some(recipe) = project.recipe.as_ref().filter(|recipe| is_staged(recipe)) else {
         return Ok(Expanded {
             project,
