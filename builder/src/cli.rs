@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod compare;
+mod doctor;
 mod init;
 pub mod log_level;
 
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 use self::cache::CacheArgs;
 pub use self::compare::{DiffArgs, RebuildArgs};
+pub use self::doctor::DoctorArgs;
 pub use self::init::InitArgs;
 use self::log_level::LogLevel;
 
@@ -140,6 +142,9 @@ pub enum Verb {
         before_help = "Example:\n  flavor policy check dist/app.psp"
     )]
     Policy(PolicyArgs),
+    /// Checks this host: the cache, trust and policy, the launchers that this program carries, tools that recipes need
+    #[command(before_help = "Example:\n  flavor doctor")]
+    Doctor(DoctorArgs),
     /// Prints a completion script for a shell
     #[command(
         before_help = "Example:\n  flavor completions bash > ~/.local/share/bash-completion/completions/flavor"
@@ -626,6 +631,7 @@ impl Verb {
             Verb::Sign(args) => args.reporting.json,
             Verb::Trust(args) => args.verb.reporting().json,
             Verb::Policy(args) => args.verb.reporting().json,
+            Verb::Doctor(args) => args.reporting.json,
             Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,
         }
     }

@@ -45,7 +45,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package; in the cache: not there, in use, differs",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package; in the cache: not there, in use, differs; `doctor`: packages do not start here",
     ),
     (
         Code::Usage,

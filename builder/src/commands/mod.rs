@@ -5,6 +5,7 @@ mod cache;
 mod caller;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod extract;
 mod init;
@@ -76,6 +77,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Trust(args) => trust::trust(&args.verb, printer),
         Verb::Policy(args) => policy::policy(&args.verb, printer),
+        Verb::Doctor(args) => Ok(doctor::doctor(&args)),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
     }

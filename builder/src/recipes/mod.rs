@@ -16,6 +16,7 @@ mod native;
 mod node;
 mod program;
 mod python;
+pub mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;

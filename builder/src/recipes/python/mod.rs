@@ -15,10 +15,11 @@ mod install;
 mod runtime;
 mod tree;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::tools::{Absent, absent};
 use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
-use crate::manifest::{Command, Entry, EntryPoint, Python};
+use crate::manifest::{Command, Entry, EntryPoint, Python, Runtime};
 
 /// What a caller's environment could change in the interpreter.
 pub(super) const ISOLATION: [&str; 1] = ["PYTHON*"];
@@ -74,6 +75,25 @@ pub(super) fn stage(
         Staged::new(RUNTIME, rt, content),
         Staged::new(APP, app, installed),
     ])
+}
+
+/// The interpreter of a recipe that names none: what it is, and the program.
+pub(super) fn found() -> Result<(String, PathBuf), Absent> {
+    match runtime::find(&Runtime::Found, Path::new("")) {
+        Ok(interpreter) => Ok((interpreter.described(), interpreter.executable.into())),
+        Err(error) => Err(absent(&error.to_string(), &error.help())),
+    }
+}
+
+/// The version of an interpreter's pip.
+pub(super) fn pip_of(program: &Path) -> Result<String, Absent> {
+    let said = install::has_pip(program).map_err(|_| {
+        let help = "the wheel that comes with Python (ensurepip) is used; where that is not installed either, install pip";
+        absent(&format!("{} has none", program.display()), help)
+    })?;
+    // `pip 23.0.1 from DIRECTORY (python 3.11)`.
+    let words: Vec<&str> = said.split_whitespace().take(2).collect();
+    Ok(words.join(" "))
 }
 
 /// The script of a command. It does nothing when it is imported, as `multiprocessing` does with what was started.

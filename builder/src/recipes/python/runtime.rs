@@ -123,7 +123,8 @@ fn unpack(archive: &Path, scratch: &Path) -> Result<(), RecipeError> {
 /// What the program says, if it is an interpreter.
 fn ask(program: &Path) -> Option<Interpreter> {
     let mut command = Command::new(program);
-    command.args(["-I", "-S", "-c", FACTS]);
+    // Nothing is left beside its library, where a module of it was not compiled yet.
+    command.args(["-I", "-S", "-B", "-c", FACTS]);
     bare(&mut command);
     let output = run("python3", &mut command).ok()?;
     serde_json::from_str(&output).ok()
