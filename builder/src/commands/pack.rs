@@ -74,7 +74,7 @@ pub(super) struct BuiltAll {
 struct BuiltOne {
     #[serde(flatten)]
     built: Built,
-    /// Slots that a package before it has, too: they were compressed once.
+    /// Slots that are stored as another one of the run is, for this target or one before it: they were compressed once.
     slots_shared: u64,
 }
 

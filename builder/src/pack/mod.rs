@@ -98,7 +98,7 @@ pub struct Outcome {
     pub signer: Option<Digest>,
     /// Frames that were taken from earlier builds, and frames that were looked for in vain.
     pub cached: (u64, u64),
-    /// Slots whose stored bytes are those of a package that was built before it in the same run.
+    /// Slots whose stored bytes are those of another one that was stored before in the same run.
     pub slots_shared: u64,
     /// Things that the person should know.
     pub notes: Vec<Note>,
@@ -130,14 +130,7 @@ pub fn pack(
 ) -> Result<Outcome, PackError> {
     let mut shared = Shared::new(options.caches.clone());
     let planned = plan_one(project, options, &mut shared, std::slice::from_ref(options))?;
-    progress.begin(
-        planned
-            .plan
-            .slots
-            .iter()
-            .map(PlannedSlot::content_size)
-            .sum(),
-    );
+    progress.begin(share::content_size(std::iter::once(&planned.plan)));
     let ready = planned.build(&mut shared, signer, progress)?;
     let mut outcomes = publish(vec![ready])?;
     let none = PackError::Internal("nothing was built");
@@ -158,7 +151,7 @@ pub fn pack_all(
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>, PackError> {
     let caches = builds.first().map(|build| build.options.caches.clone());
-    let mut shared = Shared::new(caches.unwrap_or_default());
+    let mut shared = Shared::for_several(caches.unwrap_or_default());
     let all: Vec<Options> = builds.iter().map(|build| build.options.clone()).collect();
     let of = |target: &str| {
         let target = target.to_owned();

@@ -16,6 +16,8 @@ use crate::manifest::Slot;
 pub(super) struct Shared {
     /// Frames of earlier builds.
     pub cache: BuildCache,
+    /// Whether what was read is kept for the next package: large trees have long lists.
+    keeps: bool,
     read: Vec<Read>,
     stored: Vec<(Rc<PlannedSlot>, u64, Rc<Stored>)>,
 }
@@ -30,12 +32,22 @@ struct Read {
 }
 
 impl Shared {
-    /// Nothing yet, but what an earlier run has left in the first of these directories that is usable.
+    /// For a run of one package: nothing yet, but what an earlier run has left in the first of these directories that is
+    /// usable.
     pub(super) fn new(caches: Vec<PathBuf>) -> Shared {
         Shared {
             cache: BuildCache::new(caches),
+            keeps: false,
             read: Vec::new(),
             stored: Vec::new(),
+        }
+    }
+
+    /// The same for a run of several packages.
+    pub(super) fn for_several(caches: Vec<PathBuf>) -> Shared {
+        Shared {
+            keeps: true,
+            ..Shared::new(caches)
         }
     }
 
@@ -52,16 +64,18 @@ impl Shared {
             return Ok((known.source.clone(), known.notes.clone()));
         }
         let (source, notes) = read()?;
-        self.read.push(Read {
-            slot: slot.clone(),
-            mtime,
-            source: source.clone(),
-            notes: notes.clone(),
-        });
+        if self.keeps {
+            self.read.push(Read {
+                slot: slot.clone(),
+                mtime,
+                source: source.clone(),
+                notes: notes.clone(),
+            });
+        }
         Ok((source, notes))
     }
 
-    /// The stored bytes of a slot: those that another package of this run has, or what `store` makes. And whether they
+    /// The stored bytes of a slot: those that another slot of this run has, or what `store` makes. And whether they
     /// were there.
     pub(super) fn stored(
         &mut self,
