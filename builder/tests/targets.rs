@@ -8,9 +8,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const TARGETS: [&str; 2] = ["linux_amd64", "linux_arm64"];
@@ -109,6 +112,24 @@ impl Project {
         let output = self.pack(targets, more);
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A program for `--private-key` that signs once, with the key of `test.pub`, and the second time does this.
+    fn signer_of_one(&self, second: &str) -> String {
+        let signer = self.path("sign");
+        let script = format!(
+            "#!/bin/sh\nif [ -e signed ]; then {second}; fi\n: > signed\ncat > text\n\
+             openssl pkeyutl -sign -rawin -inkey key -in text\n"
+        );
+        self.write("sign", script.as_bytes());
+        fs::set_permissions(&signer, fs::Permissions::from_mode(0o755)).unwrap();
+        let pair = Command::new(env!("CARGO_BIN_EXE_flavor"))
+            .args(["keygen", "--name", "test"])
+            .current_dir(self.0.path())
+            .output();
+        assert!(pair.unwrap().status.success());
+        fs::rename(self.path("test.key"), self.path("key")).unwrap();
+        format!("cmd:sh {}", signer.display())
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
@@ -243,26 +264,11 @@ fn one_that_fails_leaves_all_files_as_they_were() {
     project.write("flavor.toml", MANIFEST.as_bytes());
 
     // Known when the first package is complete: whoever signs has signed one, and does not sign the second.
-    let signer = project.path("sign");
-    project.write(
-        "sign",
-        b"#!/bin/sh\nif [ -e signed ]; then echo had enough >&2; exit 1; fi\n: > signed\ncat > text\nopenssl pkeyutl -sign -rawin -inkey key -in text\n",
-    );
-    fs::set_permissions(&signer, fs::Permissions::from_mode(0o755)).unwrap();
-    let pair = Command::new(env!("CARGO_BIN_EXE_flavor"))
-        .args(["keygen", "--name", "test"])
-        .current_dir(project.0.path())
-        .output();
-    assert!(pair.unwrap().status.success());
-    fs::rename(project.path("test.key"), project.path("key")).unwrap();
-    let program = format!("cmd:{}", signer.display());
+    let program = project.signer_of_one("echo had enough >&2; exit 1");
     let by_program = ["--private-key", &program, "--public-key", "test.pub"];
     let failed = project.command(&TARGETS, &[&by_program[..], &output].concat());
-    let message = format!(
-        "linux_arm64: the signing program {} ended with exit status 1: had enough",
-        signer.display()
-    );
-    refused({ failed }.output().unwrap(), 3, &message);
+    let message = "linux_arm64: the signing program sh ended with exit status 1: had enough";
+    refused({ failed }.output().unwrap(), 3, message);
     assert!(project.path("signed").exists());
     assert_eq!(project.read(&names[1]), b"old");
 
@@ -275,6 +281,34 @@ fn one_that_fails_leaves_all_files_as_they_were() {
     fs::remove_dir(project.path(&names[1])).unwrap();
     project.packed(&TARGETS, &output);
     assert!(names.iter().all(|name| project.read(name).len() > 1000));
+}
+
+/// The first package is complete and the second is being signed: neither that one nor a part of this one is left.
+#[test]
+fn a_signal_leaves_no_package() {
+    let project = Project::new();
+    for name in ["started", "wait"] {
+        let mode = Mode::from_raw_mode(0o600);
+        mknodat(CWD, project.path(name), FileType::Fifo, mode, 0).unwrap();
+    }
+    let program = project.signer_of_one("echo yes > started; read line < wait");
+    let by_program = ["--private-key", &program, "--public-key", "test.pub"];
+    let mut pack = project.command(&TARGETS, &by_program);
+    let mut child = pack.stdout(Stdio::null()).spawn().unwrap();
+    // Opens when the program is asked for the second time; a pack that fails before would be waited for without an end.
+    let started = project.path("started");
+    let started = std::thread::spawn(move || fs::read_to_string(started));
+    while !started.is_finished() {
+        assert!(child.try_wait().unwrap().is_none(), "pack has ended");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let in_dist = || fs::read_dir(project.path("dist")).unwrap().count();
+    assert_eq!(in_dist(), 1, "the first package, under a temporary name");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let status = child.wait().unwrap();
+    fs::write(project.path("wait"), "go\n").unwrap();
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
+    assert_eq!(in_dist(), 0);
 }
 
 #[test]
