@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod compare;
+mod doctor;
 mod init;
 pub mod log_level;
 
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 use self::cache::CacheArgs;
 pub use self::compare::{DiffArgs, RebuildArgs};
+pub use self::doctor::DoctorArgs;
 pub use self::init::InitArgs;
 use self::log_level::LogLevel;
 
@@ -140,6 +142,9 @@ pub enum Verb {
         before_help = "Example:\n  flavor policy check dist/app.psp"
     )]
     Policy(PolicyArgs),
+    /// Checks this host: the cache, trust and policy, the launchers that this program carries, tools that recipes need
+    #[command(before_help = "Example:\n  flavor doctor")]
+    Doctor(DoctorArgs),
     /// Prints a completion script for a shell
     #[command(
         before_help = "Example:\n  flavor completions bash > ~/.local/share/bash-completion/completions/flavor"
@@ -160,19 +165,20 @@ pub struct PackArgs {
     /// `pyproject.toml` in DIR
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub manifest: Option<PathBuf>,
-    /// Where to write; without it, `dist/NAME.psp` beside the manifest
+    /// Where to write; without it, `dist/NAME.psp` beside the manifest, or `dist/NAME-TARGET.psp` with several targets.
+    /// `{target}` in it stands for the target
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// The system that the package runs on, such as `linux_amd64`; without it, this one
-    #[arg(long, value_name = "TARGET")]
-    pub target: Option<String>,
+    /// The system that the package runs on, such as `linux_amd64`; without it, this one. May be repeated: a package for each
+    #[arg(long = "target", value_name = "TARGET")]
+    pub targets: Vec<String>,
     /// Which key signs.
     #[command(flatten)]
     pub signing: Signing,
     /// The public key (SPKI PEM) that signs; needed with `cmd:PROGRAM`, whose answer is verified with it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_seed", "unsigned"])]
     pub public_key: Option<PathBuf>,
-    /// The launcher to put in front, instead of the built-in one
+    /// The launcher to put in front, instead of the built-in one; `{target}` in it stands for the target
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub launcher_bin: Option<PathBuf>,
     /// What `{workenv}` stands for in the sources of a flavorpack manifest; without it, the current directory
@@ -637,6 +643,7 @@ impl Verb {
             Verb::Sign(args) => args.reporting.json,
             Verb::Trust(args) => args.verb.reporting().json,
             Verb::Policy(args) => args.verb.reporting().json,
+            Verb::Doctor(args) => args.reporting.json,
             Verb::Run(_) | Verb::Completions(_) | Verb::Man(_) => false,
         }
     }

@@ -136,6 +136,18 @@ pub enum Error {
     /// Nothing was signed, or no key to sign with can be used.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// One target is named twice.
+    #[error("--target {} is given twice", escape(.target))]
+    TargetTwice {
+        /// The target.
+        target: String,
+    },
+    /// A flag that is about one package stands with several targets.
+    #[error("{flag} is for one target, and several are given")]
+    ForSeveralTargets {
+        /// The flag.
+        flag: &'static str,
+    },
     /// `SOURCE_DATE_EPOCH` is no time.
     #[error("SOURCE_DATE_EPOCH is {}, not a number of seconds since 1970", escape(.value))]
     SourceDate {
@@ -274,6 +286,14 @@ impl Error {
                                     `--private-key flavor-signing.key`; or pack with --unsigned and sign later"
                 .into(),
             Error::Signer(error) => error.help(),
+            Error::TargetTwice { .. } => "give each target once".into(),
+            Error::ForSeveralTargets { flag: "--output" } => {
+                "put {target} into the name, or leave it out: the packages are dist/NAME-TARGET.psp".into()
+            }
+            Error::ForSeveralTargets { flag: "--launcher-bin" } => {
+                "put {target} into the path, or leave it out for the launchers that this flavor carries".into()
+            }
+            Error::ForSeveralTargets { .. } => "give one --target".into(),
             Error::SourceDate { .. } => "unset it, or set it to a number such as 1700000000".into(),
             Error::Manifest(error) => error.help(),
             Error::Pack(error) => error.help(),

@@ -45,7 +45,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package, without the SBOM that is asked for; in the cache: not there, in use, differs",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package, without the SBOM that is asked for; in the cache: not there, in use, differs; `doctor`: packages do not start here",
     ),
     (
         Code::Usage,
@@ -165,6 +165,8 @@ pub fn of(error: &Error) -> Code {
         Error::Host(HostRefusal::Config(_)) => Code::Environment,
         Error::Host(_) => Code::No,
         Error::NoSigningKey
+        | Error::TargetTwice { .. }
+        | Error::ForSeveralTargets { .. }
         | Error::SourceDate { .. }
         | Error::NoSlot { .. }
         | Error::Exists { .. }
@@ -269,6 +271,7 @@ fn of_pack(error: &PackError) -> Code {
             _ => Code::Usage,
         },
         PackError::Signer(error) => of_signer(error),
+        PackError::Target { error, .. } => of_pack(error),
         PackError::Write { .. } | PackError::Compress(_) | PackError::Internal(_) => {
             Code::Environment
         }

@@ -58,6 +58,7 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
             "flavor-policy-init.1",
             "flavor-policy-show.1",
             "flavor-policy-check.1",
+            "flavor-doctor.1",
             "flavor-completions.1",
             "flavor-man.1",
         ]

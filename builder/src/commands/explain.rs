@@ -14,7 +14,9 @@ pub(super) struct Explained {
 }
 
 pub(super) fn explain(args: &PackArgs, printer: &Printer) -> Result<Explained, Error> {
-    let expanded = pack::expanded(args, printer)?;
+    let target = pack::one_target(args)?;
+    let project = pack::project(args, printer)?;
+    let expanded = pack::expanded(args, project, target, printer)?;
     Ok(Explained {
         manifest: recipes::explain::manifest(&expanded),
     })

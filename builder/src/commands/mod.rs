@@ -5,6 +5,7 @@ mod cache;
 mod caller;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod extract;
 mod init;
@@ -63,7 +64,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
     match verb {
         Verb::Init(args) => init::init(&args).map(done),
         Verb::Pack(args) if args.explain => explain::explain(&args, printer).map(done),
-        Verb::Pack(args) => pack::pack(&args, printer).map(done),
+        Verb::Pack(args) => pack::pack(&args, printer),
         Verb::Verify(args) => verify::verify(&args, printer),
         Verb::Inspect(args) => inspect::inspect(&args, printer),
         Verb::Extract(args) => extract::one(&args, printer).map(done),
@@ -77,6 +78,7 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Trust(args) => trust::trust(&args.verb, printer),
         Verb::Policy(args) => policy::policy(&args.verb, printer),
+        Verb::Doctor(args) => Ok(doctor::doctor(&args)),
         Verb::Completions(args) => Ok(done(completions::completions(&args))),
         Verb::Man(args) => man::man(&args).map(done),
     }

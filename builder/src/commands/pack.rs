@@ -1,7 +1,7 @@
 //! `flavor pack`: from a manifest to a package.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,12 +12,13 @@ use psp_format::range::{Range, widen};
 use psp_format::signature::PrivateKey;
 use serde::Serialize;
 
+use super::{Done, done};
 use crate::cli::{Compat, PackArgs};
 use crate::env_vars::SOURCE_DATE_EPOCH;
 use crate::error::Error;
 use crate::examine::content_size;
 use crate::manifest::{self, KeySource, Problem, Project};
-use crate::pack::{self, Launcher, Options, PackError, Progress};
+use crate::pack::{self, Build, Launcher, Options, Outcome, PackError, Progress};
 use crate::package_file::{PackageFile, json_path, shown};
 use crate::printer::{GOOD, Meter, Printer, Report, WARN, count, escape, size};
 use crate::recipes::{self, Expanded};
@@ -31,7 +32,7 @@ const MAX_LAUNCHER: u64 = 16 << 20;
 
 /// What was built; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
-pub(super) struct Built {
+struct Built {
     #[serde(serialize_with = "json_path")]
     file: PathBuf,
     size: u64,
@@ -64,39 +65,96 @@ struct BuiltSlot {
     sha256: String,
 }
 
-pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
-    let started = Instant::now();
-    // It holds what the recipes made until the package is written.
-    let expanded = expanded(args, printer)?;
-    let recipes = started.elapsed();
-    let project = &expanded.project;
-    let signer = signer(args, project, printer)?;
-    let target = target(args);
-    let file = format!("{}.psp", project.package.name);
-    let options = Options {
-        output: match &args.output {
-            Some(output) => output.clone(),
-            None => project.directory.join("dist").join(file),
-        },
-        target: target.to_owned(),
-        launcher: launcher(args.launcher_bin.as_deref(), target)?,
-        level: args.level,
-        for_flavorpack: args.compat == Some(Compat::Flavorpack),
-        sbom: wanted(args),
-        origins: expanded.origins(),
-        jobs: args.jobs,
-        caches: if args.no_cache {
-            Vec::new()
-        } else {
-            super::cache::places(printer)
-        },
-        source_date: source_date(std::env::var_os(SOURCE_DATE_EPOCH))?,
-    };
+/// Packages of one project for several targets.
+#[derive(Debug, Serialize)]
+pub(super) struct BuiltAll {
+    packages: Vec<BuiltOne>,
+}
+
+#[derive(Debug, Serialize)]
+struct BuiltOne {
+    #[serde(flatten)]
+    built: Built,
+    /// Slots that are stored as another one of the run is, for this target or one before it: they were compressed once.
+    slots_shared: u64,
+}
+
+pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Done, Error> {
+    let targets = targets(args)?;
+    // Before a recipe works for minutes: a launcher that is not there.
+    let launchers = targets
+        .iter()
+        .map(|target| launcher_for(args, target))
+        .collect::<Result<Vec<Launcher>, Error>>()?;
+    let source_date = source_date(std::env::var_os(SOURCE_DATE_EPOCH))?;
+    let project = project(args, printer)?;
+    for target in &targets {
+        recipes::check_target(&project, target)?;
+    }
+    let mut builds = Vec::with_capacity(targets.len());
+    // They hold what the recipes made until the packages are written.
+    let (mut staged, mut recipes) = (Vec::new(), Vec::new());
+    for (target, launcher) in targets.iter().zip(launchers) {
+        let started = Instant::now();
+        let expanded = expanded(args, project.clone(), target, printer)?;
+        recipes.push(started.elapsed());
+        let options = Options {
+            output: output(args, &project, target, targets.len() > 1),
+            target: (*target).to_owned(),
+            launcher,
+            level: args.level,
+            for_flavorpack: args.compat == Some(Compat::Flavorpack),
+            sbom: wanted(args),
+            origins: expanded.origins(),
+            jobs: args.jobs,
+            caches: if args.no_cache {
+                Vec::new()
+            } else {
+                super::cache::places(printer)
+            },
+            source_date,
+        };
+        builds.push(Build {
+            project: expanded.project.clone(),
+            options,
+        });
+        staged.push(expanded);
+    }
+    // One for all: whoever is asked for a passphrase is asked once.
+    let signer = signer(args, &project, printer)?;
     let follow = Follow::new(printer);
-    let outcome = pack::pack(project, &options, signer.as_ref(), &follow);
+    let outcomes = match builds.as_slice() {
+        [Build { project, options }] => {
+            let outcome = pack::pack(project, options, signer.as_ref(), &follow);
+            outcome.map(|outcome| vec![outcome])
+        }
+        several => pack::pack_all(several, signer.as_ref(), &follow),
+    };
     drop(follow);
-    let mut outcome = outcome?;
-    outcome.phases.insert(0, ("recipes", recipes));
+    let mut packages = Vec::with_capacity(targets.len());
+    let mut said = HashSet::new();
+    for (mut outcome, recipes) in outcomes?.into_iter().zip(recipes) {
+        outcome.phases.insert(0, ("recipes", recipes));
+        tell(&outcome, targets.len() > 1, &mut said, printer);
+        let sha256 = sums::of_written(&outcome.file, args.reporting.json, args.sums)?;
+        let slots_shared = outcome.slots_shared;
+        let built = Built::of(outcome, sha256);
+        packages.push(BuiltOne {
+            built,
+            slots_shared,
+        });
+    }
+    Ok(match <[BuiltOne; 1]>::try_from(packages) {
+        Ok([BuiltOne { built, .. }]) => done(built),
+        Err(packages) => done(BuiltAll { packages }),
+    })
+}
+
+/// What the person should know of a package. What was `said` of another one is not said again.
+fn tell(outcome: &Outcome, is_of_several: bool, said: &mut HashSet<String>, printer: &Printer) {
+    if is_of_several {
+        printer.detail(&format!("{}:", outcome.target));
+    }
     for (name, spent) in &outcome.phases {
         printer.detail(&format!("{name:<8} {:>8.3} s", spent.as_secs_f64()));
     }
@@ -107,16 +165,97 @@ pub(super) fn pack(args: &PackArgs, printer: &Printer) -> Result<Built, Error> {
             "{hits} of {all} frames are those of earlier builds"
         ));
     }
-    for note in &outcome.notes {
-        printer.warn(&format!("slot {}: {}", escape(&note.slot), note.note), None);
+    if outcome.slots_shared > 0 {
+        let shared = count(outcome.slots_shared, "slot is", "slots are");
+        printer.detail(&format!("{shared} those of another package"));
     }
-    let sha256 = sums::of_written(&outcome.file, args.reporting.json, args.sums)?;
-    Ok(Built::of(outcome, options.target, sha256))
+    for note in &outcome.notes {
+        let fact = format!("slot {}: {}", escape(&note.slot), note.note);
+        if said.insert(fact.clone()) {
+            printer.warn(&fact, None);
+        }
+    }
 }
 
-/// The project that the manifest describes, with its recipes followed.
-pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, Error> {
-    let project = match &args.manifest {
+/// What stands for the target in `--output` and `--launcher-bin`.
+const TARGET: &str = "{target}";
+
+/// The targets: those that are named, or this system. What goes with one alone is refused with several.
+fn targets(args: &PackArgs) -> Result<Vec<&str>, Error> {
+    let targets: Vec<&str> = args.targets.iter().map(String::as_str).collect();
+    if targets.len() < 2 {
+        return Ok(vec![
+            targets.first().copied().unwrap_or(stubs::host_target()),
+        ]);
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = targets.iter().find(|target| !seen.insert(**target)) {
+        let target = (*twice).to_owned();
+        return Err(Error::TargetTwice { target });
+    }
+    let names_one = |path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| path.to_string_lossy());
+        path.is_some_and(|path| !path.contains(TARGET))
+    };
+    let flag = if names_one(&args.output) {
+        Some("--output")
+    } else if names_one(&args.launcher_bin) {
+        Some("--launcher-bin")
+    } else {
+        None
+    };
+    match flag {
+        Some(flag) => Err(Error::ForSeveralTargets { flag }),
+        None => Ok(targets),
+    }
+}
+
+/// The one target of `--explain`.
+pub(super) fn one_target(args: &PackArgs) -> Result<&str, Error> {
+    match targets(args)?.as_slice() {
+        [target] => Ok(target),
+        _ => Err(Error::ForSeveralTargets { flag: "--explain" }),
+    }
+}
+
+/// A path with the target in it, where it asks for that.
+fn for_target(path: &Path, target: &str) -> PathBuf {
+    match path.to_str() {
+        Some(text) => text.replace(TARGET, target).into(),
+        None => path.to_owned(),
+    }
+}
+
+fn output(args: &PackArgs, project: &Project, target: &str, is_of_several: bool) -> PathBuf {
+    let name = &project.package.name;
+    let file = match is_of_several {
+        true => format!("{name}-{target}.psp"),
+        false => format!("{name}.psp"),
+    };
+    match &args.output {
+        Some(output) => for_target(output, target),
+        None => project.directory.join("dist").join(file),
+    }
+}
+
+fn launcher_for(args: &PackArgs, target: &str) -> Result<Launcher, Error> {
+    let file = args.launcher_bin.as_deref();
+    launcher(file.map(|file| for_target(file, target)).as_deref(), target)
+}
+
+/// The project for a target, with its recipes followed.
+pub(super) fn expanded(
+    args: &PackArgs,
+    project: Project,
+    target: &str,
+    printer: &Printer,
+) -> Result<Expanded, Error> {
+    Ok(recipes::expand(project, target, !args.no_check, printer)?)
+}
+
+/// The project that the manifest describes.
+pub(super) fn project(args: &PackArgs, printer: &Printer) -> Result<Project, Error> {
+    Ok(match &args.manifest {
         Some(file) => load(file, args, printer)?,
         None => match manifest::find(&args.dir) {
             Ok(file) => load(&file, args, printer)?,
@@ -125,13 +264,7 @@ pub(super) fn expanded(args: &PackArgs, printer: &Printer) -> Result<Expanded, E
             }
             Err(error) => return Err(error.into()),
         },
-    };
-    Ok(recipes::expand(
-        project,
-        target(args),
-        !args.no_check,
-        printer,
-    )?)
+    })
 }
 
 fn load(manifest: &Path, args: &PackArgs, printer: &Printer) -> Result<Project, Error> {
@@ -160,10 +293,6 @@ fn wanted(args: &PackArgs) -> Wanted {
         (_, true) => Wanted::Never,
         _ => Wanted::WhereListed,
     }
-}
-
-fn target(args: &PackArgs) -> &str {
-    args.target.as_deref().unwrap_or(stubs::host_target())
 }
 
 /// The key that the command line or the manifest names. Signing with nothing must be asked for.
@@ -274,7 +403,7 @@ impl Progress for Follow<'_> {
 }
 
 impl Built {
-    fn of(outcome: pack::Outcome, target: String, sha256: Option<Digest>) -> Built {
+    fn of(outcome: Outcome, sha256: Option<Digest>) -> Built {
         let slots = outcome.slots.iter().map(|slot| BuiltSlot {
             id: slot.id.clone(),
             operations: slot.operations.to_string(),
@@ -291,7 +420,7 @@ impl Built {
             package_id: outcome.package_id.to_string(),
             name: outcome.package.name,
             version: outcome.package.version,
-            target,
+            target: outcome.target,
             signer: outcome.signer.map(|signer| signer.to_string()),
             cache_hits: outcome.cached.0,
             cache_misses: outcome.cached.1,
@@ -324,6 +453,16 @@ impl Report for Built {
             size(self.original_size),
             self.seconds
         )
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+impl Report for BuiltAll {
+    fn text(&self) -> String {
+        self.packages.iter().map(|one| one.built.text()).collect()
     }
 
     fn json(&self) -> serde_json::Result<String> {

@@ -28,6 +28,32 @@ enum Origin {
     Bytecode(Arc<Bytecode>),
 }
 
+/// Equal when they surely have the same bytes, as they are of the same file.
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (
+                Origin::Disk { path, size },
+                Origin::Disk {
+                    path: other,
+                    size: other_size,
+                },
+            ) => path == other && size == other_size,
+            (
+                Origin::Spool { file, offset, size },
+                Origin::Spool {
+                    file: other,
+                    offset: other_offset,
+                    size: other_size,
+                },
+            ) => Arc::ptr_eq(file, other) && offset == other_offset && size == other_size,
+            (Origin::Bytes(bytes), Origin::Bytes(other)) => bytes == other,
+            (Origin::Bytecode(bytecode), Origin::Bytecode(other)) => Arc::ptr_eq(bytecode, other),
+            _ => false,
+        }
+    }
+}
+
 impl Content {
     /// A file on disk that had `size` bytes when it was listed.
     pub fn disk(path: PathBuf, size: u64) -> Self {

@@ -62,7 +62,7 @@ pub struct Input {
 }
 
 /// Either kind of slot content.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// A directory or an archive.
     Tree(Tree),
@@ -71,7 +71,7 @@ pub enum Source {
 }
 
 /// The content of a tar slot, relative to the slot's target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
     /// In strictly ascending order of their paths' bytes; the parent of each stands before it. The root itself is
     /// not among them.
@@ -79,7 +79,7 @@ pub struct Tree {
 }
 
 /// One entry of a [`Tree`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Slash-separated, relative to the slot's target, without a final slash. Not necessarily UTF-8.
     pub path: Vec<u8>,
@@ -92,7 +92,7 @@ pub struct Entry {
 }
 
 /// What an [`Entry`] is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// A directory, possibly empty.
     Directory,
@@ -116,7 +116,7 @@ pub enum Kind {
 }
 
 /// The content of a file slot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FileInput {
     /// Size in bytes.
     pub size: u64,

@@ -15,9 +15,10 @@ pub(super) fn across_sections(project: &Project) -> Result<(), ManifestError> {
         if let Some(path) = project.path_in_package(command)
             && !project.brings(command, &path)
         {
-            let slot = providing_slot(project, &section, command, &path)?;
+            let slots = providing_slots(project, &section, command, &path)?;
             let is_setup = project.setup.contains(command);
-            if !is_there(slot.lifecycle, is_setup) {
+            let mut slots = slots.into_iter();
+            if let Some(slot) = slots.find(|slot| !is_there(slot.lifecycle, is_setup)) {
                 let problem = Problem::CommandNotThere {
                     command: section,
                     exec: command.exec.clone(),
@@ -60,25 +61,25 @@ fn slots(project: &Project) -> Result<(), ManifestError> {
         return Err(ManifestError::new(&project.file, None, problem));
     }
     let mut ids = HashMap::new();
-    let mut targets = HashMap::new();
+    let mut targets: HashMap<&str, Vec<&Slot>> = HashMap::new();
     let mut attestation = None;
     for slot in &project.slots {
         let at_slot = |problem| ManifestError::new(&project.file, Some(slot.line), problem);
-        for (what, value, seen) in [
-            ("id", &slot.id, &mut ids),
-            ("target", &slot.target, &mut targets),
-        ] {
-            // Archives that are read from the top lie beside each other there.
-            if what == "target" && matches!(slot.reading, Reading::AtRoot { .. }) {
-                continue;
+        let duplicate = |what, value: &str, first| {
+            let value = value.to_owned();
+            at_slot(Problem::DuplicateSlot { what, value, first })
+        };
+        if let Some(first) = ids.insert(&slot.id, slot.line) {
+            return Err(duplicate("id", &slot.id, first));
+        }
+        // Archives that are read from the top lie beside each other there.
+        if !matches!(slot.reading, Reading::AtRoot { .. }) {
+            // For each target of packages there may be another one at the same place.
+            let there = targets.entry(&slot.target).or_default();
+            if let Some(first) = there.iter().find(|first| first.meets(slot)) {
+                return Err(duplicate("target", &slot.target, first.line));
             }
-            if let Some(first) = seen.insert(value, slot.line) {
-                return Err(at_slot(Problem::DuplicateSlot {
-                    what,
-                    value: value.clone(),
-                    first,
-                }));
-            }
+            there.push(slot);
         }
         if slot.lifecycle == Lifecycle::Attestation
             && let Some(first) = attestation.replace(slot.line)
@@ -89,47 +90,53 @@ fn slots(project: &Project) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// The slot that `path` belongs to: of targets that contain each other, the innermost.
-fn providing_slot<'p>(
+/// The slots that `path` belongs to: of targets that contain each other, those at the innermost. There are several where
+/// packages for different targets have another one there.
+fn providing_slots<'p>(
     project: &'p Project,
     section: &str,
     command: &Command,
     path: &str,
-) -> Result<&'p Slot, ManifestError> {
-    let providing = project
+) -> Result<Vec<&'p Slot>, ManifestError> {
+    let depth = |slot: &Slot| match slot.target.as_str() {
+        "." => 0,
+        target => target.len(),
+    };
+    let mut providing: Vec<&Slot> = project
         .slots
         .iter()
-        .filter(|slot| slot.target == "." || is_within(path.as_bytes(), slot.target.as_bytes()));
-    providing
-        .max_by_key(|slot| {
-            if slot.target == "." {
-                0
-            } else {
-                slot.target.len()
-            }
-        })
-        .ok_or_else(|| {
-            let problem = Problem::CommandOutsideSlots {
-                command: section.into(),
-                exec: command.exec.clone(),
-                targets: project
-                    .slots
-                    .iter()
-                    .map(|slot| slot.target.clone())
-                    .collect(),
-            };
-            ManifestError::new(&project.file, Some(command.line), problem)
-        })
+        .filter(|slot| slot.target == "." || is_within(path.as_bytes(), slot.target.as_bytes()))
+        .collect();
+    let innermost = providing.iter().map(|slot| depth(slot)).max();
+    providing.retain(|slot| Some(depth(slot)) == innermost);
+    if providing.is_empty() {
+        let targets = project.slots.iter().map(|slot| slot.target.clone());
+        let problem = Problem::CommandOutsideSlots {
+            command: section.into(),
+            exec: command.exec.clone(),
+            targets: targets.collect(),
+        };
+        return Err(ManifestError::new(
+            &project.file,
+            Some(command.line),
+            problem,
+        ));
+    }
+    Ok(providing)
 }
 
 impl Project {
-    /// Checks that every command in the work environment is there, now that the content of the slots is known.
-    /// `exists` is asked with paths below the work environment.
+    /// Checks that every command in the work environment is there, now that the content of the slots for a target is
+    /// known. `exists` is asked with paths below the work environment.
     ///
     /// # Errors
     ///
     /// For the first command that is not, naming the section, the file and the slot that it should be in.
-    pub fn check_commands(&self, exists: impl Fn(&[u8]) -> bool) -> Result<(), ManifestError> {
+    pub fn check_commands(
+        &self,
+        target: &str,
+        exists: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), ManifestError> {
         for (section, command) in self.all_commands() {
             let Some(path) = self.path_in_package(command) else {
                 continue;
@@ -137,12 +144,21 @@ impl Project {
             if self.brings(command, &path) {
                 continue;
             }
-            let slot = providing_slot(self, &section, command, &path)?;
+            let slots = providing_slots(self, &section, command, &path)?;
             if !exists(path.as_bytes()) {
-                let problem = Problem::CommandNotInSlot {
-                    command: section,
-                    exec: command.exec.clone(),
-                    slot: slot.id.clone(),
+                let exec = command.exec.clone();
+                let problem = match slots.iter().find(|slot| slot.is_for(target)) {
+                    Some(slot) => Problem::CommandNotInSlot {
+                        command: section,
+                        exec,
+                        slot: slot.id.clone(),
+                    },
+                    None => Problem::CommandNotForTarget {
+                        command: section,
+                        exec,
+                        slots: slots.iter().map(|slot| slot.id.clone()).collect(),
+                        target: target.to_owned(),
+                    },
                 };
                 return Err(ManifestError::new(&self.file, Some(command.line), problem));
             }

@@ -221,6 +221,21 @@ pub enum Problem {
         /// The id of the slot whose target it lies in.
         slot: String,
     },
+    /// A command lies in slots that packages for this target do not hold.
+    #[error(
+        "{command} starts `{exec}`, which is in no slot for {target}, only in `{}`",
+        .slots.join("`, `")
+    )]
+    CommandNotForTarget {
+        /// The section that names it, with brackets.
+        command: String,
+        /// As written.
+        exec: String,
+        /// The ids of the slots whose targets it lies in.
+        slots: Vec<String>,
+        /// The target.
+        target: String,
+    },
 }
 
 impl ManifestError {
@@ -284,6 +299,9 @@ impl Problem {
                 "paths inside a package are relative and plain: `lib/app`, without `..` or `.`".into()
             }
             Self::Glob { error, .. } => error.help().into(),
+            Self::DuplicateSlot { what: "target", .. } => {
+                "give one of them another `target`, or each `platforms` that the other does not have".into()
+            }
             Self::DuplicateSlot { what, .. } => format!("give one of them another `{what}`"),
             Self::TwoAttestations { .. } => "a package has one attestation; merge them".into(),
             Self::TooManySlots { .. } => "put what belongs together into one directory".into(),
@@ -300,6 +318,9 @@ impl Problem {
             }
             Self::CommandNotThere { .. } => {
                 "move it to another slot, or give this one another lifecycle, such as `cached`".into()
+            }
+            Self::CommandNotForTarget { target, .. } => {
+                format!("add a `[[slot]]` with the same `target` and `platforms = [\"{target}\"]`")
             }
             Self::CommandNotInSlot { .. } => {
                 "check the path, and whether `include` and `exclude` leave the file in".into()

@@ -101,6 +101,16 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Whether packages for this target hold it.
+    pub fn is_for(&self, target: &str) -> bool {
+        self.platforms.is_empty() || self.platforms.iter().any(|platform| platform == target)
+    }
+
+    /// Whether there are packages that hold both.
+    pub fn meets(&self, other: &Slot) -> bool {
+        other.platforms.is_empty() || other.platforms.iter().any(|target| self.is_for(target))
+    }
+
     /// A slot of which a manifest says no more than this: everything of the source, and the defaults.
     pub fn new(id: &str, source: PathBuf, target: &str, line: usize) -> Slot {
         Slot {

@@ -50,6 +50,14 @@ pub enum PackError {
         /// Targets that there are launchers for.
         known: Vec<&'static str>,
     },
+    /// Of several packages, the one for this target cannot be built.
+    #[error("{target}: {error}")]
+    Target {
+        /// The target.
+        target: String,
+        /// Why.
+        error: Box<PackError>,
+    },
     /// `permissions` stands at a slot that is not a single file.
     #[error("slot {slot}: permissions are for single files, and {} is a tree", .source_path.display())]
     Permissions {
@@ -203,6 +211,7 @@ impl PackError {
                 "this flavor carries launchers for {}; give another with --launcher-bin",
                 known.join(", ")
             ),
+            PackError::Target { error, .. } => error.help(),
             PackError::Permissions { .. } => {
                 "set the mode of the files in the source, or leave permissions out".into()
             }

@@ -3,7 +3,8 @@
 //! [`plan`] decides what goes in, from the manifest and the inputs; [`host`] says what that asks of a host; [`documents`] adds
 //! what is known about it; [`stream`] and [`compress`] make the stored bytes of each
 //! slot; [`assemble`] writes the package beside its place and renames it. Nothing of an earlier package is touched
-//! before the new one is complete.
+//! before the new one is complete, or, of several for different targets, all of them. [`share`] has what those have in
+//! common.
 
 mod assemble;
 pub mod build_cache;
@@ -13,11 +14,13 @@ mod documents;
 mod error;
 mod host;
 mod plan;
+mod share;
 pub(crate) mod stream;
 mod workenv;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use psp_format::digest::{Checksum, Digest};
@@ -34,9 +37,9 @@ use crate::manifest::Project;
 use crate::recipes::Origin;
 use crate::sbom;
 use crate::signer::Signer;
-use build_cache::BuildCache;
 use compress::{Form, Means, Stored};
-use plan::PlannedSlot;
+use plan::{Plan, PlannedSlot};
+use share::Shared;
 use stream::Cut;
 
 /// What the person building chose.
@@ -95,18 +98,31 @@ pub struct Outcome {
     pub package_id: Digest,
     /// Name and version.
     pub package: psp_format::metadata::Package,
+    /// `os_arch`.
+    pub target: String,
     /// The slots, in order.
     pub slots: Vec<Slot>,
     /// Fingerprint of the signer; none for an unsigned package.
     pub signer: Option<Digest>,
     /// Frames that were taken from earlier builds, and frames that were looked for in vain.
     pub cached: (u64, u64),
+    /// Slots whose stored bytes are those of another one that was stored before in the same run.
+    pub slots_shared: u64,
     /// Things that the person should know.
     pub notes: Vec<Note>,
     /// Time spent.
     pub elapsed: Duration,
     /// Where it went, in order.
     pub phases: Vec<(&'static str, Duration)>,
+}
+
+/// One package of a run.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// What goes in.
+    pub project: Project,
+    /// For whom, and where to.
+    pub options: Options,
 }
 
 /// Builds the package of `project`; without `signer` an unsigned one.
@@ -120,92 +136,207 @@ pub fn pack(
     signer: Option<&Signer>,
     progress: &dyn Progress,
 ) -> Result<Outcome, PackError> {
-    let started = Instant::now();
-    let mut laps = Laps::from(started);
-    let mut plan = plan::plan(project, options)?;
-    laps.end("plan");
-    let directory = directory_of(&options.output);
-    std::fs::create_dir_all(directory).map_err(PackError::write(directory))?;
-    progress.begin(plan.slots.iter().map(PlannedSlot::content_size).sum());
+    let mut shared = Shared::new(options.caches.clone());
+    let planned = plan_one(project, options, &mut shared, std::slice::from_ref(options))?;
+    progress.begin(share::content_size(std::iter::once(&planned.plan)));
+    let ready = planned.build(&mut shared, signer, progress)?;
+    let mut outcomes = publish(vec![ready])?;
+    let none = PackError::Internal("nothing was built");
+    outcomes.pop().ok_or(none)
+}
 
-    let jobs = options
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok());
-    let cache = BuildCache::new(options.caches.clone());
-    let means = Means {
-        directory,
-        jobs: jobs.map_or(1, NonZeroUsize::get),
-        cache: &cache,
-        progress,
-    };
-    let mut stored = Vec::with_capacity(plan.slots.len());
-    let mut metadata = plan.metadata;
-    let ids = encode::slot_ids(plan.slots.len());
-    for (slot, id) in plan.slots.iter_mut().zip(ids) {
-        if let Some(facts) = plan.provenance.as_ref()
-            && slot.id == sbom::PROVENANCE
-        {
-            let statement = facts.statement(&metadata, &metadata.slots);
-            slot.source = documents::file(statement, plan.mtime);
+/// Builds the packages of one project for several targets. A slot that is the same in several is compressed once. All of
+/// them are complete before the first is put in its place.
+///
+/// The caches are those of the first.
+///
+/// # Errors
+///
+/// As [`pack`], with the target for which it is not possible. No place has a new package then.
+pub fn pack_all(
+    builds: &[Build],
+    signer: Option<&Signer>,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>, PackError> {
+    let caches = builds.first().map(|build| build.options.caches.clone());
+    let mut shared = Shared::for_several(caches.unwrap_or_default());
+    let all: Vec<Options> = builds.iter().map(|build| build.options.clone()).collect();
+    let of = |target: &str| {
+        let target = target.to_owned();
+        move |error| PackError::Target {
+            target,
+            error: Box::new(error),
         }
-        let slot = &*slot;
-        let bytes = compress::store(means, slot.method, &mut |sink| match &slot.source {
-            Source::Tree(tree) => {
-                let cut = Cut::of(slot.purpose);
-                stream::write_tree(tree, &slot.target, plan.mtime, cut, sink)
-            }
-            Source::File(file) => stream::write_file(file, sink),
-        })?;
-        metadata.slots.push(record(slot, id, &bytes));
-        stored.push(bytes);
-    }
-    cache.finish();
-    laps.end("store");
-    let (metadata, head) = encode::place(metadata).map_err(PackError::Format)?;
-    // Before anything is written: what a program answers may be no signature.
-    let trailer = match signer {
-        Some(signer) => head.trailer(Some((&signer.public_key(), &signer.sign(&head.text)?))),
-        None => head.trailer(None),
     };
-    laps.end("sign");
-    assemble::write(
-        &options.output,
-        &options.launcher.bytes,
-        &head,
-        &mut stored,
-        &trailer,
-    )?;
-    laps.end("write");
-    Ok(Outcome {
-        file: options.output.clone(),
-        size: head.layout.package_size(),
-        package_id: Digest::of(&head.text),
-        package: metadata.package,
-        slots: metadata.slots,
-        signer: signer.map(|key| key.public_key().fingerprint()),
-        cached: cache.counts(),
-        notes: plan.notes,
-        elapsed: started.elapsed(),
-        phases: laps.phases,
+    let mut planned = Vec::with_capacity(builds.len());
+    for Build { project, options } in builds {
+        let one = plan_one(project, options, &mut shared, &all);
+        planned.push(one.map_err(of(&options.target))?);
+    }
+    progress.begin(share::content_size(planned.iter().map(|one| &one.plan)));
+    let mut ready = Vec::with_capacity(builds.len());
+    for one in planned {
+        let target = one.options.target.clone();
+        let built = one.build(&mut shared, signer, progress);
+        ready.push(built.map_err(of(&target))?);
+    }
+    publish(ready)
+}
+
+/// A package of which everything is known but the bytes.
+struct Planned<'a> {
+    plan: Plan,
+    options: &'a Options,
+    laps: Laps,
+}
+
+fn plan_one<'a>(
+    project: &Project,
+    options: &'a Options,
+    shared: &mut Shared,
+    all: &[Options],
+) -> Result<Planned<'a>, PackError> {
+    let mut laps = Laps::start();
+    let outputs: Vec<&Path> = all.iter().map(|one| one.output.as_path()).collect();
+    let plan = plan::plan(project, options, &outputs, shared)?;
+    laps.end("plan");
+    Ok(Planned {
+        plan,
+        options,
+        laps,
     })
 }
 
-/// Time by phase. Reading, compressing and hashing overlap, and are one: `store`.
+/// A complete package that lies beside its place.
+struct Ready {
+    written: assemble::Written,
+    outcome: Outcome,
+}
+
+impl Planned<'_> {
+    fn build(
+        self,
+        shared: &mut Shared,
+        signer: Option<&Signer>,
+        progress: &dyn Progress,
+    ) -> Result<Ready, PackError> {
+        let Planned {
+            plan,
+            options,
+            mut laps,
+        } = self;
+        laps.resume();
+        let directory = directory_of(&options.output);
+        std::fs::create_dir_all(directory).map_err(PackError::write(directory))?;
+        let jobs = options
+            .jobs
+            .or_else(|| std::thread::available_parallelism().ok());
+        let jobs = jobs.map_or(1, NonZeroUsize::get);
+        let cached_before = shared.cache.counts();
+        let mut stored = Vec::with_capacity(plan.slots.len());
+        let mut metadata = plan.metadata;
+        let mut slots_shared = 0;
+        let ids = encode::slot_ids(plan.slots.len());
+        for (mut slot, id) in plan.slots.into_iter().zip(ids) {
+            if let Some(facts) = plan.provenance.as_ref()
+                && slot.id == sbom::PROVENANCE
+            {
+                let statement = facts.statement(&metadata, &metadata.slots);
+                slot.source = documents::file(statement, plan.mtime);
+            }
+            let slot = Rc::new(slot);
+            let (bytes, was_there) = shared.stored(&slot, plan.mtime, |cache| {
+                let means = Means {
+                    directory,
+                    jobs,
+                    cache,
+                    progress,
+                };
+                compress::store(means, slot.method, &mut |sink| match &slot.source {
+                    Source::Tree(tree) => {
+                        let cut = Cut::of(slot.purpose);
+                        stream::write_tree(tree, &slot.target, plan.mtime, cut, sink)
+                    }
+                    Source::File(file) => stream::write_file(file, sink),
+                })
+            })?;
+            slots_shared += u64::from(was_there);
+            metadata.slots.push(record(&slot, id, &bytes));
+            stored.push(bytes);
+        }
+        shared.cache.finish();
+        laps.end("store");
+        let (metadata, head) = encode::place(metadata).map_err(PackError::Format)?;
+        // Before anything is written: what a program answers may be no signature.
+        let trailer = match signer {
+            Some(signer) => head.trailer(Some((&signer.public_key(), &signer.sign(&head.text)?))),
+            None => head.trailer(None),
+        };
+        laps.end("sign");
+        let written = assemble::write(
+            &options.output,
+            &options.launcher.bytes,
+            &head,
+            &stored,
+            &trailer,
+        )?;
+        laps.end("write");
+        let cached = shared.cache.counts();
+        let outcome = Outcome {
+            file: options.output.clone(),
+            size: head.layout.package_size(),
+            package_id: Digest::of(&head.text),
+            package: metadata.package,
+            target: options.target.clone(),
+            slots: metadata.slots,
+            signer: signer.map(|key| key.public_key().fingerprint()),
+            cached: (cached.0 - cached_before.0, cached.1 - cached_before.1),
+            slots_shared,
+            notes: plan.notes,
+            elapsed: laps.total(),
+            phases: laps.phases,
+        };
+        Ok(Ready { written, outcome })
+    }
+}
+
+/// Puts packages in their places: all of them, or none where it can be known before. A signal comes before or after.
+fn publish(ready: Vec<Ready>) -> Result<Vec<Outcome>, PackError> {
+    let (written, outcomes): (Vec<_>, Vec<_>) = ready
+        .into_iter()
+        .map(|Ready { written, outcome }| (written, outcome))
+        .unzip();
+    assemble::publish(written)?;
+    Ok(outcomes)
+}
+
+/// Time by phase. Reading, compressing and hashing overlap, and are one: `store`. What passes while other packages of the
+/// run are built does not count.
 struct Laps {
     since: Instant,
     phases: Vec<(&'static str, Duration)>,
 }
 
 impl Laps {
-    fn from(since: Instant) -> Laps {
-        let phases = Vec::new();
-        Laps { since, phases }
+    fn start() -> Laps {
+        Laps {
+            since: Instant::now(),
+            phases: Vec::new(),
+        }
+    }
+
+    fn resume(&mut self) {
+        self.since = Instant::now();
     }
 
     fn end(&mut self, name: &'static str) {
         let now = Instant::now();
         self.phases.push((name, now.duration_since(self.since)));
         self.since = now;
+    }
+
+    fn total(&self) -> Duration {
+        self.phases.iter().map(|(_, spent)| *spent).sum()
     }
 }
 

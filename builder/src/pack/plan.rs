@@ -16,6 +16,7 @@ use super::compat;
 use super::compress::Method;
 use super::documents;
 use super::host::{self, Concern};
+use super::share::Shared;
 use super::{Options, PackError, workenv};
 use crate::inputs::{self, DEFAULT_TIME, FileKind, Filter, InputError, Kind, Source, Times};
 use crate::manifest::{self, Compression, Project, Reading, SlotModes, SlotTimes};
@@ -102,12 +103,21 @@ impl PlannedSlot {
 /// Id of the slot that holds the icon of `[desktop]`.
 const ICON: &str = "_icon";
 
-pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackError> {
+/// Plans one package of a run that writes these files.
+pub(super) fn plan(
+    project: &Project,
+    options: &Options,
+    outputs: &[&Path],
+    shared: &mut Shared,
+) -> Result<Plan, PackError> {
     let mtime = options.source_date.unwrap_or(DEFAULT_TIME);
     let (mut slots, mut notes) = (Vec::new(), Vec::new());
     for slot in &project.slots {
-        if slot.platforms.is_empty() || slot.platforms.contains(&options.target) {
-            slots.push(read_slot(slot, options, mtime, &mut notes)?);
+        if slot.is_for(&options.target) {
+            let read = || read_slot(slot, outputs, mtime);
+            let (source, of_slot) = shared.read(slot, mtime, read)?;
+            notes.extend(of_slot);
+            slots.push(planned(slot, options, source));
         }
     }
     arrange(project, &mut slots, mtime, &mut notes)?;
@@ -122,7 +132,8 @@ pub(super) fn plan(project: &Project, options: &Options) -> Result<Plan, PackErr
     if options.for_flavorpack {
         compat::fit(project, &mut slots)?;
     }
-    project.check_commands(|path| slots.iter().any(|slot| holds(slot, path)))?;
+    let exists = |path: &[u8]| slots.iter().any(|slot| holds(slot, path));
+    project.check_commands(&options.target, exists)?;
     let (found, telling) = host::check(project, &slots, &options.target)?;
     notes.extend(found);
     let provenance = documents::add(project, options, &mut slots, &telling)?;
@@ -163,18 +174,20 @@ fn arrange(
     workenv::add_made(slots, &project.made, &project.package, mtime)
 }
 
+/// The content of a slot, and what is to be said about it.
 fn read_slot(
     slot: &manifest::Slot,
-    options: &Options,
+    outputs: &[&Path],
     mtime: u64,
-    notes: &mut Vec<Note>,
-) -> Result<PlannedSlot, PackError> {
+) -> Result<(Source, Vec<Note>), PackError> {
     let of_slot = |error| PackError::Input {
         slot: slot.id.clone(),
         error,
     };
     let filter = Filter::new(&slot.include, &slot.exclude).map_err(of_slot)?;
-    check_output(slot, &filter, &options.output)?;
+    for output in outputs {
+        check_output(slot, &filter, output)?;
+    }
     let times = match slot.times {
         SlotTimes::Normalise => Times::Normalise(mtime),
         SlotTimes::Keep => Times::Keep,
@@ -195,15 +208,19 @@ fn read_slot(
             source_path: slot.source.clone(),
         });
     }
-    notes.extend(input.notes.into_iter().map(|note| Note {
+    let notes = input.notes.into_iter().map(|note| Note {
         slot: slot.id.clone(),
         note: note.into(),
-    }));
+    });
+    Ok((input.source, notes.collect()))
+}
+
+fn planned(slot: &manifest::Slot, options: &Options, source: Source) -> PlannedSlot {
     let method = match slot.compression {
         Compression::None => Method::None,
         Compression::Zstd { level } => Method::Zstd(options.level.unwrap_or(i32::from(level))),
     };
-    Ok(PlannedSlot {
+    PlannedSlot {
         id: slot.id.clone(),
         target: slot.target.clone(),
         lifecycle: slot.lifecycle,
@@ -211,8 +228,8 @@ fn read_slot(
         mode: slot.permissions,
         mutable: slot.mutable,
         method,
-        source: input.source,
-    })
+        source,
+    }
 }
 
 /// Gives group and others what the owner has, but for writing: the umask of a checkout is not in the package. What an

@@ -28,6 +28,19 @@ pub enum RecipeError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// What the recipe packs is of this machine.
+    #[error(
+        "[{recipe}] packs what runs on this machine, {host}, and the target is {}",
+        escape(target)
+    )]
+    OtherTarget {
+        /// Its section.
+        recipe: &'static str,
+        /// The target of this machine.
+        host: &'static str,
+        /// The target that was asked for.
+        target: String,
+    },
     /// Libraries can be collected for ELF files alone.
     #[error("{} is {found}: libraries can be bundled with ELF programs for {target} only", .path.display())]
     NotElf {
@@ -224,6 +237,10 @@ impl RecipeError {
             RecipeError::Missing { .. } => {
                 "build it first; the path is relative to the manifest".into()
             }
+            RecipeError::OtherTarget { host, target, .. } => format!(
+                "pack for {} on such a machine, and here with --target {host}; or describe what was installed there with a [[slot]]",
+                escape(target)
+            ),
             RecipeError::Unreadable { .. } => "check the file and its permissions".into(),
             RecipeError::NotElf { .. } => {
                 "leave `bundle-libraries` out, or name the target that it is for with --target".into()

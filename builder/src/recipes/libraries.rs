@@ -60,6 +60,9 @@ impl Host {
     }
 }
 
+/// Where `ldconfig` may be.
+pub(super) const LDCONFIG: [&str; 2] = ["/sbin/ldconfig", "/usr/sbin/ldconfig"];
+
 /// The output of `ldconfig -p`; empty where there is no such program, as with musl.
 fn ldconfig() -> String {
     let run = |program: &str| {
@@ -74,7 +77,7 @@ fn ldconfig() -> String {
             .ok()
             .filter(|output| output.status.success())
     };
-    let output = run("/sbin/ldconfig").or_else(|| run("/usr/sbin/ldconfig"));
+    let output = LDCONFIG.into_iter().find_map(run);
     output.map_or_else(String::new, |output| {
         String::from_utf8_lossy(&output.stdout).into_owned()
     })

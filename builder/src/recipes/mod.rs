@@ -16,6 +16,7 @@ mod native;
 mod node;
 mod program;
 mod python;
+pub mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,6 +30,7 @@ pub use error::{LockFault, RecipeError};
 use crate::interrupt::{self, Kept};
 use crate::manifest::{Command, EnvRules, Project, Purpose, Recipe, Slot};
 use crate::printer::Printer;
+use crate::stubs;
 
 /// Id and target of the slot of an interpreter or runtime, which upgrades of an application share.
 const RUNTIME: &str = "rt";
@@ -161,6 +163,29 @@ fn runtime_and_app(line: usize) -> Vec<Slot> {
     vec![slot(RUNTIME, Purpose::Runtime), slot(APP, Purpose::Code)]
 }
 
+/// Whether the recipe of a project can be followed for this target, as far as that is known before it is.
+///
+/// # Errors
+///
+/// When an interpreter of this machine would be packed for another one.
+pub fn check_target(project: &Project, target: &str) -> Result<(), RecipeError> {
+    let recipe = match &project.recipe {
+        Some(Recipe::Python(_)) => "python",
+        Some(Recipe::Node(_)) => "node",
+        Some(Recipe::Native(_)) | None => return Ok(()),
+    };
+    let host = stubs::host_target();
+    if target == host {
+        return Ok(());
+    }
+    let target = target.to_owned();
+    Err(RecipeError::OtherTarget {
+        recipe,
+        host,
+        target,
+    })
+}
+
 /// Follows the recipe of a project, for this target; with `is_checked`, finds out whether its commands can be started. Programs
 /// that run long are named by `printer`.
 ///
@@ -173,6 +198,7 @@ pub fn expand(
     is_checked: bool,
     printer: &Printer,
 ) -> Result<Expanded, RecipeError> {
+    check_target(&project, target)?;
     let Some(recipe) = project.recipe.as_ref().filter(|recipe| is_staged(recipe)) else {
         return Ok(Expanded {
             project,

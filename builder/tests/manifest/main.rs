@@ -429,7 +429,8 @@ fn commands_are_checked_against_the_content() {
     let (dir, project) = load(&text);
     let project = project.unwrap();
     let all: [&[u8]; 3] = [b"files/app-1.0", b"files/in/x", b"files/setup"];
-    project.check_commands(|path| all.contains(&path)).unwrap();
+    let found = project.check_commands("linux_amd64", |path| all.contains(&path));
+    found.unwrap();
 
     for (absent, message) in [
         (
@@ -448,7 +449,9 @@ fn commands_are_checked_against_the_content() {
              which is not in the slot `files`",
         ),
     ] {
-        let error = project.check_commands(|path| path != absent).unwrap_err();
+        let error = project
+            .check_commands("linux_amd64", |path| path != absent)
+            .unwrap_err();
         assert_eq!(without(&error.to_string(), dir.path()), message);
         assert!(error.help().starts_with("check the path"));
     }

@@ -348,7 +348,13 @@ fn mistakes_are_named_with_their_line() {
             "",
             "[[slot]]\nid = \"other\"\nsource = \"y\"\ntarget = \"files\"\n",
             "flavor.toml:12: two slots have the target `files`: this one and that of line 6",
-            "give one of them another `target`",
+            "give one of them another `target`, or each `platforms` that the other does not have",
+        ),
+        (
+            "",
+            "[[slot]]\nid = \"other\"\nsource = \"y\"\ntarget = \"files\"\nplatforms = [\"linux_arm64\"]\n",
+            "flavor.toml:12: two slots have the target `files`: this one and that of line 6",
+            "give one of them another `target`, or each `platforms` that the other does not have",
         ),
         (
             "",

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use psp_testkit::project::{flavor, need, text};
+use psp_testkit::project::{flavor, launcher, need, text};
 
 use super::{Release, fs};
 
@@ -238,6 +238,42 @@ fn a_person_types_the_passphrase() {
     // Ctrl-C ends it as the signal does: -2.
     let output = on_a_terminal(&release, &[(asked, "half\u{3}")], &args);
     assert_eq!(output.status.code(), Some(254), "{}", text(&output.stdout));
+}
+
+/// Packages for several targets are signed by one key, which is opened once.
+#[test]
+fn a_passphrase_is_asked_for_once_for_several_targets() {
+    let release = Release::new();
+    encrypted(&release, "secret.key", &[]);
+    let directory = release.path("launchers");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("linux_amd64"), launcher()).unwrap();
+    // As much of a launcher for arm64 as packing looks at; it is not started.
+    let mut other = launcher().to_vec();
+    other[18] = 183;
+    fs::write(directory.join("linux_arm64"), other).unwrap();
+    let args = [
+        "pack",
+        "--target",
+        "linux_amd64",
+        "--target",
+        "linux_arm64",
+        "--launcher-bin",
+        "launchers/{target}",
+        "--private-key",
+        "secret.key",
+    ];
+    let asked = "Passphrase of secret.key: ";
+    let typed = format!("{SECRET}\n");
+    // Whoever were asked again would get this.
+    let talk = [(asked, typed.as_str()), (asked, "wrong\n")];
+    let output = on_a_terminal(&release, &talk, &args);
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert_eq!(shown.matches(asked).count(), 1, "{shown}");
+    for target in ["linux_amd64", "linux_arm64"] {
+        release.verify(&format!("dist/demo-{target}.psp"), "release.pub");
+    }
 }
 
 #[test]

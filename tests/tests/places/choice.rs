@@ -9,14 +9,14 @@ use psp_testkit::host::{Host, NOBODY, SOMEBODY, refusal};
 use super::{teller, twice};
 
 /// What is on the host, what is in the environment of which user, and the place that is used.
-type Row = (
+pub(super) type Row = (
     &'static str,
     &'static [(&'static str, &'static str)],
     u32,
     &'static str,
 );
 
-const ROWS: [Row; 17] = [
+pub(super) const ROWS: [Row; 17] = [
     // What the environment names, in this order.
     (
         "",
@@ -133,7 +133,7 @@ const ROWS: [Row; 17] = [
 ];
 
 /// Homes of every kind.
-const HOMES: [Row; 12] = [
+pub(super) const HOMES: [Row; 12] = [
     ("", &[("HOME", "/home")], 0, "/home/.cache/flavor"),
     (
         "mkdir -p '/home/new\nline and space'",

@@ -9,10 +9,11 @@
 mod install;
 mod runtime;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::tools::{Absent, absent};
 use super::{APP, Filled, Plain, RUNTIME, RecipeError, Staged, runtime_and_app};
-use crate::manifest::{Command, Node};
+use crate::manifest::{Command, Node, Runtime};
 use crate::printer::Printer;
 
 /// What a caller's environment could change in the runtime.
@@ -27,6 +28,14 @@ pub(super) fn plain(node: &Node, package: &str, line: usize) -> Plain {
     };
     let commands = node.entries.iter().map(command).collect();
     Plain::new(runtime_and_app(line), commands, package)
+}
+
+/// The runtime of a recipe that names none: its version, and the program.
+pub(super) fn found() -> Result<(String, PathBuf), Absent> {
+    match runtime::find(&Runtime::Found) {
+        Ok(found) => Ok((found.version.clone(), found.program.into())),
+        Err(error) => Err(absent(&error.to_string(), &error.help())),
+    }
 }
 
 /// Makes the directories that the slots take in, below `into`.

@@ -34,7 +34,7 @@ pub(super) struct Found {
     /// The program itself, no link to it.
     pub(super) program: String,
     /// Three numbers.
-    version: String,
+    pub(super) version: String,
     /// Files that it reads its own modules from.
     outside: Vec<String>,
 }

@@ -19,12 +19,13 @@ mod pip;
 mod runtime;
 mod tree;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use lock::LockFault;
 
+use super::tools::{Absent, absent};
 use super::{APP, Plain, RUNTIME, RecipeError, Staged, runtime_and_app, write};
-use crate::manifest::{Command, Entry, EntryPoint, Python};
+use crate::manifest::{Command, Entry, EntryPoint, Python, Runtime};
 use crate::printer::Printer;
 
 /// What a caller's environment could change in the interpreter.
@@ -84,6 +85,25 @@ pub(super) fn stage(
         Staged::new(RUNTIME, rt, filled),
         Staged::new(APP, app, installed),
     ])
+}
+
+/// The interpreter of a recipe that names none: what it is, and the program.
+pub(super) fn found() -> Result<(String, PathBuf), Absent> {
+    match runtime::on_this_machine(&Runtime::Found, Path::new("")) {
+        Ok(interpreter) => Ok((interpreter.described(), interpreter.executable.into())),
+        Err(error) => Err(absent(&error.to_string(), &error.help())),
+    }
+}
+
+/// The version of an interpreter's pip.
+pub(super) fn pip_of(program: &Path) -> Result<String, Absent> {
+    let said = pip::has_pip(program).map_err(|_| {
+        let help = "the wheel that comes with Python (ensurepip) is used; where that is not installed either, install pip";
+        absent(&format!("{} has none", program.display()), help)
+    })?;
+    // `pip 23.0.1 from DIRECTORY (python 3.11)`.
+    let words: Vec<&str> = said.split_whitespace().take(2).collect();
+    Ok(words.join(" "))
 }
 
 /// The script of a command. It does nothing when it is imported, as `multiprocessing` does with what was started.

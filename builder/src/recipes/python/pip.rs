@@ -16,6 +16,14 @@ use super::runtime::{Interpreter, bare};
 use crate::manifest::{Python, Requirement};
 use crate::printer::Printer;
 
+/// What pip says of its version, where this interpreter has one.
+pub(super) fn has_pip(program: &Path) -> Result<String, RecipeError> {
+    let mut command = Command::new(program);
+    command.args(["-s", "-B", "-m", "pip", "--version"]);
+    bare(&mut command);
+    run("pip", &mut command)
+}
+
 /// Installs what the section names into `lib`.
 ///
 /// # Errors
@@ -29,10 +37,7 @@ pub(super) fn install(
     printer: &Printer,
 ) -> Result<(), RecipeError> {
     fs::create_dir_all(lib).map_err(|error| RecipeError::write(lib, error))?;
-    let mut has_pip = Command::new(&interpreter.executable);
-    has_pip.args(["-s", "-B", "-m", "pip", "--version"]);
-    bare(&mut has_pip);
-    let program = match run("pip", &mut has_pip) {
+    let program = match has_pip(Path::new(&interpreter.executable)) {
         Ok(_) => PathBuf::from(&interpreter.executable),
         Err(_) => rt.join("bin/python3"),
     };

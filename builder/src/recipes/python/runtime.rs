@@ -68,7 +68,7 @@ impl Interpreter {
     }
 }
 
-/// Finds it; `scratch` is where an archive is unpacked.
+/// Finds it, or has uv install it where the recipe asks for that; `scratch` is where an archive is unpacked.
 ///
 /// # Errors
 ///
@@ -78,7 +78,24 @@ pub(super) fn find(
     scratch: &Path,
     printer: &Printer,
 ) -> Result<Interpreter, RecipeError> {
-    let (version, places) = match &python.runtime {
+    match (on_this_machine(&python.runtime, scratch), &python.runtime) {
+        (Err(RecipeError::NoPython { .. }), Runtime::Version(version)) if python.install => {
+            fetched(version, printer)
+        }
+        (found, _) => found,
+    }
+}
+
+/// Finds it among those that are there.
+///
+/// # Errors
+///
+/// As [`find`].
+pub(super) fn on_this_machine(
+    runtime: &Runtime,
+    scratch: &Path,
+) -> Result<Interpreter, RecipeError> {
+    let (version, places) = match runtime {
         Runtime::Found => ("3", along_path("python3")),
         Runtime::Version(version) => (version.as_str(), candidates(version)),
         Runtime::Path(path) => return at(path, scratch),
@@ -89,9 +106,6 @@ pub(super) fn find(
             return Ok(interpreter);
         }
         found.push(interpreter.numbers());
-    }
-    if python.install {
-        return fetched(version, printer);
     }
     Err(RecipeError::NoPython {
         version: version.to_owned(),
@@ -197,7 +211,8 @@ fn unpack(archive: &Path, scratch: &Path) -> Result<(), RecipeError> {
 /// What the program says, if it is an interpreter.
 fn ask(program: &Path) -> Option<Interpreter> {
     let mut command = Command::new(program);
-    command.args(["-I", "-S", "-c", FACTS]);
+    // Nothing is left beside its library, where a module of it was not compiled yet.
+    command.args(["-I", "-S", "-B", "-c", FACTS]);
     bare(&mut command);
     let output = run("python3", &mut command).ok()?;
     serde_json::from_str(&output).ok()
