@@ -7,7 +7,7 @@
 mod assemble;
 pub mod build_cache;
 mod compat;
-mod compress;
+pub(crate) mod compress;
 mod error;
 mod host;
 mod plan;
