@@ -188,7 +188,7 @@ struct Maker<'a> {
     recompressed: u64,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
     fn copy(&mut self, nth: usize) -> Result<(), MakeError> {
         let Some(unit) = self.old_units.get(nth) else {
             return Ok(());
@@ -235,7 +235,7 @@ impl Maker<'_> {
     }
 
     /// The units of the old package that new content may refer to, the best last: what is near costs less.
-    fn similar(&self, unit: &Unit, content: &[u8]) -> Vec<&'_ Unit> {
+    fn similar(&self, unit: &Unit, content: &[u8]) -> Vec<&'a Unit> {
         let votes = self.index.votes(content);
         let size = widen(content.len());
         let worth = |votes: u64| votes.saturating_mul(32) >= size;
@@ -258,7 +258,7 @@ impl Maker<'_> {
             room = rest.unwrap_or(room);
             rest.is_some()
         });
-        let mut units: Vec<&Unit> = fitting.take(MAX_REFERENCES).collect();
+        let mut units: Vec<&'a Unit> = fitting.take(MAX_REFERENCES).collect();
         units.reverse();
         units
     }
