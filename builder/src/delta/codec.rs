@@ -152,21 +152,21 @@ mod tests {
 
     #[test]
     fn what_refers_to_a_prefix_is_small() {
-        let old = text(200_000);
+        let old = text(70_000);
         let mut new = old.clone();
-        new.splice(1_000_000..1_000_004, *b"something else");
+        new.splice(500_000..500_004, *b"something else");
         for kind in [Kind::Content, Kind::Stored] {
             let payload = express(&new, &old, kind).unwrap_or_default();
             assert!(payload.len() < 500, "{} bytes", payload.len());
             assert!(resolve(&payload, &old, new.len()).as_ref() == Some(&new));
-            assert!(resolve(&payload, &old[1..], new.len()).as_ref() != Some(&new));
+            assert!(resolve(&payload, &old[..old.len() - 1], new.len()).as_ref() != Some(&new));
             assert_eq!(resolve(&payload, &old, new.len() - 1), None);
         }
     }
 
     #[test]
     fn the_level_of_a_frame_is_found() {
-        let content = text(200_000);
+        let content = text(70_000);
         let mut frames = Frames::new().unwrap_or_else(|| panic!("no memory"));
         let log = pack_window_log(content.len());
         for made in [1, 3, 9, 19] {

@@ -133,7 +133,7 @@ impl Source for PackageFile {
     }
 }
 
-impl Source for [u8] {
+impl Source for &[u8] {
     fn size(&self) -> u64 {
         widen(self.len())
     }

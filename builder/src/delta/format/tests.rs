@@ -46,9 +46,9 @@ fn reference(start: u64, len: u64, content: Option<u32>) -> Reference {
 
 fn applied(patch: &[u8]) -> Result<Vec<u8>, PatchFault> {
     let mut out = Vec::new();
-    let done = Patch::open(patch).map_err(ApplyError::from).and_then(|patch| {
-        check_old(&patch, OLD, &|_| {})?;
-        apply(&patch, OLD, &mut out, &|_| {})
+    let done = Patch::open(&patch).map_err(ApplyError::from).and_then(|patch| {
+        check_old(&patch, &OLD, &|_| {})?;
+        apply(&patch, &OLD, &mut out, &|_| {})
     });
     match done {
         Ok(()) => Ok(out),
@@ -70,13 +70,14 @@ fn steps_give_the_new_file() {
     let copy = Step::Copy(range(0, 8)).write();
     let plain = express(b"new", Form::Plain, vec![reference(4, 9, None)]);
     assert_eq!(copy.len(), COPY_SIZE);
-    let good = patch(11, &[copy.clone(), plain.clone()].concat());
-    assert_eq!(applied(&good), Ok(b"the old new".to_vec()));
-    let opened = Patch::open(&*good).unwrap_or_else(|e| panic!("{e}"));
+    let bytes = patch(11, &[copy.clone(), plain.clone()].concat());
+    let good = &bytes[..];
+    assert_eq!(applied(good), Ok(b"the old new".to_vec()));
+    let opened = Patch::open(&good).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(opened.header().new_size, 11);
     // Every byte counts, and every length.
     for at in 0..good.len() {
-        let mut flipped = good.clone();
+        let mut flipped = good.to_vec();
         flipped[at] ^= 1;
         let fault = applied(&flipped);
         let expected = match at {
@@ -203,14 +204,15 @@ fn steps_that_break_a_rule() {
 
 #[test]
 fn the_old_file_is_looked_at_first() {
-    let good = patch(8, &Step::Copy(range(0, 8)).write());
-    let opened = Patch::open(&*good).unwrap_or_else(|e| panic!("{e}"));
+    let bytes = patch(8, &Step::Copy(range(0, 8)).write());
+    let good = &bytes[..];
+    let opened = Patch::open(&good).unwrap_or_else(|e| panic!("{e}"));
     let mut other = OLD.to_vec();
     other[3] ^= 1;
     for other in [&other[..], &OLD[1..], b""] {
-        let refused = check_old(&opened, other, &|_| {});
+        let refused = check_old(&opened, &other, &|_| {});
         let is_named = matches!(refused, Err(ApplyError::Fault(PatchFault::OtherOld { .. })));
         assert!(is_named, "{refused:?}");
     }
-    assert!(check_old(&opened, OLD, &|_| {}).is_ok());
+    assert!(check_old(&opened, &OLD, &|_| {}).is_ok());
 }
