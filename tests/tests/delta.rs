@@ -110,7 +110,9 @@ fn delta(old: &Path, new: &Path, flags: &[&str]) -> (PathBuf, serde_json::Value)
 fn apply(old: &Path, patch: &Path, output: &Path) -> Command {
     let mut command = flavor();
     command.env("FLAVOR_CONFIG_DIR", "/nonexistent");
-    command.arg("apply").args([old, patch, Path::new("--output"), output]);
+    command
+        .arg("apply")
+        .args([old, patch, Path::new("--output"), output]);
     command
 }
 
@@ -135,7 +137,9 @@ fn size(path: &Path) -> u64 {
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
-    let name = |entry: std::io::Result<fs::DirEntry>| text(entry.unwrap().file_name().as_encoded_bytes()).into_owned();
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        text(entry.unwrap().file_name().as_encoded_bytes()).into_owned()
+    };
     let mut names: Vec<String> = entries.map(name).collect();
     names.sort();
     names
@@ -161,7 +165,11 @@ fn one_changed_file() {
     let other = project.path().join("other.patch");
     let command = &mut Command::new("taskset");
     let mut again = command.args(["-c", "0"]).arg(flavor().get_program());
-    again = again.arg("delta").args([&old, &new]).arg("--output").arg(&other);
+    again = again
+        .arg("delta")
+        .args([&old, &new])
+        .arg("--output")
+        .arg(&other);
     done(again.envs([("LC_ALL", "tr_TR.UTF-8"), ("TZ", "Asia/Tokyo")]));
     assert!(fs::read(&other).unwrap() == first);
     // And back.
@@ -178,7 +186,10 @@ fn levels_and_what_is_the_same() {
     assert!(ratio(&nine, &three, &[]) < 0.001);
     // The header, one copy, and the digest.
     let (patch, report) = delta(&three, &three, &[]);
-    assert_eq!((size(&patch), report["copied"].as_u64()), (96 + 17 + 32, Some(size(&three))));
+    assert_eq!(
+        (size(&patch), report["copied"].as_u64()),
+        (96 + 17 + 32, Some(size(&three)))
+    );
     check(&three, &patch, &three);
 }
 
@@ -191,13 +202,28 @@ fn signatures_alone() {
     assert!(size(&patch) < 512, "{}", size(&patch));
     check(&unsigned, &patch, &signed);
     // What nobody has signed is not what anybody should make of a package.
-    let back = flavor().arg("delta").args([&signed, &unsigned, &"-o".into(), &patch]).output().unwrap();
+    let back = flavor()
+        .arg("delta")
+        .args([&signed, &unsigned, &"-o".into(), &patch])
+        .output()
+        .unwrap();
     assert_eq!(back.status.code(), Some(1));
-    assert!(text(&back.stderr).contains("unsigned.psp: "), "{}", text(&back.stderr));
+    assert!(
+        text(&back.stderr).contains("unsigned.psp: "),
+        "{}",
+        text(&back.stderr)
+    );
     done(flavor().args(["keygen", "--out-dir"]).arg(project.path()));
     let twice = project.path().join("twice.psp");
     let key = project.path().join("flavor-signing.key");
-    done(flavor().args(["sign", "--add", "--private-key"]).arg(key).arg(&signed).arg("--output").arg(&twice));
+    done(
+        flavor()
+            .args(["sign", "--add", "--private-key"])
+            .arg(key)
+            .arg(&signed)
+            .arg("--output")
+            .arg(&twice),
+    );
     let (patch, _) = delta(&signed, &twice, &[]);
     assert!(size(&patch) < 512, "{}", size(&patch));
     check(&signed, &patch, &twice);
@@ -217,8 +243,16 @@ fn a_new_slot_and_files_that_move() {
     assert!(size(&patch) < most, "{}", size(&patch));
     check(&old, &patch, &new);
     // A directory gets another name, which moves every boundary behind it.
-    fs::rename(project.path().join("app/directory-2"), project.path().join("app/a-directory")).unwrap();
-    fs::rename(project.path().join("app/lib"), project.path().join("app/z-lib")).unwrap();
+    fs::rename(
+        project.path().join("app/directory-2"),
+        project.path().join("app/a-directory"),
+    )
+    .unwrap();
+    fs::rename(
+        project.path().join("app/lib"),
+        project.path().join("app/z-lib"),
+    )
+    .unwrap();
     let moved = pack_at(&project, "3", "moved.psp");
     assert!(ratio(&new, &moved, &[]) < 0.01);
     // A slot that is stored as it is, which has no frames.
@@ -227,7 +261,11 @@ fn a_new_slot_and_files_that_move() {
     project.manifest(&manifest.replace("id = \"more\"\nsource = \"more\"\n", plain));
     project.file("more/data", 0o644, &Numbers(77).noise(3_000_000));
     let plain = pack_at(&project, "3", "plain.psp");
-    project.file("more/data", 0o644, &[b"in front", &*Numbers(77).noise(3_000_000)].concat());
+    project.file(
+        "more/data",
+        0o644,
+        &[b"in front", &*Numbers(77).noise(3_000_000)].concat(),
+    );
     let shifted = pack_at(&project, "3", "shifted.psp");
     assert!(ratio(&plain, &shifted, &[]) < 0.001);
 }
@@ -241,7 +279,11 @@ fn nothing_in_common() {
     let (patch, _) = delta(&old, &new, &[]);
     // They share the launcher.
     let rest = size(&new) - u64::try_from(launcher().len()).unwrap();
-    assert!(size(&patch) < rest + rest / 1000 + 2000, "{} of {rest}", size(&patch));
+    assert!(
+        size(&patch) < rest + rest / 1000 + 2000,
+        "{} of {rest}",
+        size(&patch)
+    );
     check(&old, &patch, &new);
 }
 
@@ -310,7 +352,10 @@ fn damaged_patches_change_nothing() {
     }
     let (code, said) = small.refused(&[&good[..], b"\n"].concat());
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("other.patch: the patch is truncated or damaged"), "{said}");
+    assert!(
+        said.contains("other.patch: the patch is truncated or damaged"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -332,8 +377,15 @@ fn patches_that_were_made_wrong_change_nothing() {
         } else {
             // A new file that no disk has room for is the environment's fault.
             let said = text(&output.stderr);
-            let expected = if (56..64).contains(&at) { [1, 3] } else { [1, 1] };
-            assert!(expected.contains(&output.status.code().unwrap()), "byte {at}: {said}");
+            let expected = if (56..64).contains(&at) {
+                [1, 3]
+            } else {
+                [1, 1]
+            };
+            assert!(
+                expected.contains(&output.status.code().unwrap()),
+                "byte {at}: {said}"
+            );
             small.is_untouched();
         }
     }
@@ -348,11 +400,18 @@ fn patches_that_were_made_wrong_change_nothing() {
         patch.extend(sha256(file));
     }
     patch.extend([2, 0, 0, 0]);
-    patch.extend([content.len(), content.len(), payload.len()].map(number).concat());
+    patch.extend(
+        [content.len(), content.len(), payload.len()]
+            .map(number)
+            .concat(),
+    );
     patch.extend(&payload);
     let (code, said) = small.refused(&sealed(&patch));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.starts_with(&format!("error: {}: ", small.output.display())), "{said}");
+    assert!(
+        said.starts_with(&format!("error: {}: ", small.output.display())),
+        "{said}"
+    );
 }
 
 #[test]
@@ -365,8 +424,14 @@ fn other_files_are_refused() {
     };
     let (code, said) = run(&small.new, &small.patch, &small.output);
     assert_eq!(code, Some(1));
-    assert!(said.contains("this patch is for another file: one of "), "{said}");
-    assert!(said.contains("help: apply it to the version that it was made for"), "{said}");
+    assert!(
+        said.contains("this patch is for another file: one of "),
+        "{said}"
+    );
+    assert!(
+        said.contains("help: apply it to the version that it was made for"),
+        "{said}"
+    );
     let (code, said) = run(&small.old, &small.new, &small.output);
     assert_eq!(code, Some(1));
     assert!(said.contains("new.psp: not a patch"), "{said}");
@@ -377,11 +442,16 @@ fn other_files_are_refused() {
     // Neither of them is to be lost.
     let (code, said) = run(&small.old, &small.patch, &small.patch);
     assert_eq!(code, Some(2));
-    assert!(said.contains("help: give the package another name"), "{said}");
+    assert!(
+        said.contains("help: give the package another name"),
+        "{said}"
+    );
     for kept in [&small.old, &small.new] {
         let before = fs::read(kept).unwrap();
         let mut command = flavor();
-        command.arg("delta").args([&small.old, &small.new, &"-o".into(), kept]);
+        command
+            .arg("delta")
+            .args([&small.old, &small.new, &"-o".into(), kept]);
         assert_eq!(command.output().unwrap().status.code(), Some(2));
         assert!(fs::read(kept).unwrap() == before);
     }
@@ -402,7 +472,9 @@ fn in_its_own_place() {
     let started = small.project.start(&small.old).output().unwrap();
     assert_eq!(text(&started.stdout), "hello, world\n");
     // It is not the old one any more.
-    let again = apply(&small.old, &small.patch, &small.old).output().unwrap();
+    let again = apply(&small.old, &small.patch, &small.old)
+        .output()
+        .unwrap();
     assert_eq!(again.status.code(), Some(1));
 }
 
@@ -417,11 +489,19 @@ fn trust_is_asked_for_before_anything_is_replaced() {
         let flags: Vec<&OsStr> = flags.iter().map(OsStr::new).collect();
         let output = ask(&flags);
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("trusted here"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("trusted here"),
+            "{}",
+            text(&output.stderr)
+        );
         small.is_untouched();
     }
     // The same project with a key that there is a file of.
-    done(flavor().args(["keygen", "--out-dir"]).arg(small.project.path()));
+    done(
+        flavor()
+            .args(["keygen", "--out-dir"])
+            .arg(small.project.path()),
+    );
     let keys = small.project.path().join("flavor-signing");
     let mut args = small.project.pack_args_unsigned();
     args.retain(|arg| arg != "--unsigned");
@@ -460,23 +540,39 @@ fn a_full_disk() {
         .unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("help: free some space, or write to another place"), "{said}");
+    assert!(
+        said.contains("help: free some space, or write to another place"),
+        "{said}"
+    );
     assert_eq!(text(&output.stdout), "new.psp\nthere\n");
 }
 
 /// Starts a command, and sends it a signal as soon as it has a file in this directory besides what is there.
 fn interrupted(command: &mut Command, directory: &Path, signal: Signal) {
     let before = names(directory);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let started = Instant::now();
     while names(directory) == before {
-        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was interrupted");
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it ended before it was interrupted"
+        );
         assert!(started.elapsed() < Duration::from_secs(300));
         std::thread::sleep(Duration::from_millis(1));
     }
     kill_process(Pid::from_child(&child), signal).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.signal(), Some(signal.as_raw()), "{}", text(&output.stderr));
+    assert_eq!(
+        output.status.signal(),
+        Some(signal.as_raw()),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(text(&output.stderr), "");
     assert_eq!(names(directory), before);
 }
@@ -492,7 +588,11 @@ fn signals_leave_nothing_behind() {
     fs::create_dir(&out).unwrap();
     let patch = out.join("a.patch");
     let mut command = flavor();
-    command.arg("delta").args([&old, &new]).arg("--output").arg(&patch);
+    command
+        .arg("delta")
+        .args([&old, &new])
+        .arg("--output")
+        .arg(&patch);
     interrupted(&mut command, &out, Signal::INT);
     done(&mut command);
     let made = out.join("new.psp");

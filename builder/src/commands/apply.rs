@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::delta::{OneFile, beside, check_apart, not_written, percent, ratio};
-use super::verify::{Verdict, required};
 use super::trust_store;
+use super::verify::{Verdict, required};
 use crate::cli::ApplyArgs;
 use crate::delta::apply::{self, ApplyError};
 use crate::delta::format::{Header, Patch};
@@ -52,7 +52,11 @@ pub(super) fn apply(args: &ApplyArgs, printer: &Printer) -> Result<Applied, Erro
     let trust = trust_store(&args.trusting, printer)?;
     let patch_file = PackageFile::open(&args.patch)?;
     let old = PackageFile::open(&args.old)?;
-    check_apart(&args.output, &[&patch_file], "give the package another name")?;
+    check_apart(
+        &args.output,
+        &[&patch_file],
+        "give the package another name",
+    )?;
     let wrong = |error| told(args, error);
     let patch = Patch::open(&patch_file).map_err(|error| wrong(error.into()))?;
     let header = patch.header();
@@ -69,14 +73,20 @@ pub(super) fn apply(args: &ApplyArgs, printer: &Printer) -> Result<Applied, Erro
     io::Write::flush(&mut out).map_err(failed)?;
     drop((out, meter));
     // As the old one, but for what must not come about by a copy.
-    let mode = old.file().metadata().map(|it| it.permissions().mode() & 0o777);
+    let mode = old
+        .file()
+        .metadata()
+        .map(|it| it.permissions().mode() & 0o777);
     let mode = mode.map(fs::Permissions::from_mode);
     let written = mode.and_then(|mode| file.as_file().set_permissions(mode));
-    written.and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    written
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failed)?;
 
     let new = PackageFile::open(file.path())?;
     let verdict = required(&new, &args.output, &args.trusting, &trust, printer)?;
-    file.persist(&args.output).map_err(|error| failed(error.error))?;
+    file.persist(&args.output)
+        .map_err(|error| failed(error.error))?;
     Ok(Applied {
         file: args.output.clone(),
         size: header.new_size,
@@ -127,7 +137,7 @@ impl Report for Applied {
         let (file, old) = (shown(&self.file), shown(&self.old.file));
         let (whole, patch) = (size(self.size), size(self.patch.size));
         let percent = percent(self.ratio);
-        let made = format!("{file}: {whole}, from {old} and a patch of {patch}, {percent} of that\n");
+        let made = format!("{file}: {whole}, from {old} and a patch of {patch} ({percent})\n");
         made + &self.verdict.quiet()
     }
 

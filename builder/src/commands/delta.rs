@@ -178,4 +178,3 @@ impl Report for Written {
         serde_json::to_string_pretty(self)
     }
 }
-

@@ -172,7 +172,10 @@ pub(super) fn prefix(
     references: &[Reference],
     old: &dyn Source,
 ) -> Result<Option<Vec<u8>>, (u64, io::Error)> {
-    let sum = references.iter().map(Reference::size).fold(0, u64::saturating_add);
+    let sum = references
+        .iter()
+        .map(Reference::size)
+        .fold(0, u64::saturating_add);
     let mut prefix = Vec::new();
     for reference in references {
         let range = reference.stored;

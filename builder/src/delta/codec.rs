@@ -55,7 +55,11 @@ pub(super) fn express(content: &[u8], prefix: &[u8], kind: Kind) -> Option<Vec<u
                 return Some(quick);
             }
             let small = express_at(CONTENT_LEVEL, content, prefix)?;
-            Some(if small.len() < quick.len() { small } else { quick })
+            Some(if small.len() < quick.len() {
+                small
+            } else {
+                quick
+            })
         }
     }
 }

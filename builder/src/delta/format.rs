@@ -264,7 +264,10 @@ impl<'a> Patch<'a> {
 
 fn piece(source: &dyn Source, offset: u64, size: u64) -> Result<Vec<u8>, ReadError> {
     let range = Range::new(offset, size);
-    let bytes = range.map_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()), |range| source.piece(range));
+    let bytes = range.map_or_else(
+        || Err(io::ErrorKind::UnexpectedEof.into()),
+        |range| source.piece(range),
+    );
     bytes.map_err(|source| ReadError::Read { offset, source })
 }
 
@@ -299,7 +302,8 @@ impl Steps<'_> {
         }
         let bytes = piece(self.patch.source, self.at, room.min(STEP_MAX))?;
         let header = &self.patch.header;
-        let (step, size) = Step::read(&bytes, self.at, self.patch.end, header.old_size).map_err(fault)?;
+        let (step, size) =
+            Step::read(&bytes, self.at, self.patch.end, header.old_size).map_err(fault)?;
         let added = match &step {
             Step::Copy(range) => range.len(),
             Step::Express(step) => u64::from(step.size()),
@@ -354,10 +358,7 @@ impl Step {
 impl Express {
     /// Reads what follows the first byte, and gives the size of everything in front of the payload. Nothing when there are
     /// too few bytes.
-    fn read(
-        mut fields: Fields<'_>,
-        old_size: u64,
-    ) -> Option<Result<(Express, u64), &'static str>> {
+    fn read(mut fields: Fields<'_>, old_size: u64) -> Option<Result<(Express, u64), &'static str>> {
         let count = usize::from(fields.u8()?);
         let (level, window_log) = (fields.u8()?, fields.u8()?);
         let (content, size, payload) = (fields.u32()?, fields.u32()?, fields.u32()?);
@@ -375,9 +376,13 @@ impl Express {
             if payload == 0 || u64::from(payload) > codec::bound(content) {
                 return Err("its payload has an impossible size");
             }
-            let references = references.into_iter().map(|it| Reference::read(it, old_size));
+            let references = references
+                .into_iter()
+                .map(|it| Reference::read(it, old_size));
             let references: Vec<Reference> = references.collect::<Result<_, _>>()?;
-            let sum = references.iter().fold(0_u64, |sum, it| sum.saturating_add(it.size()));
+            let sum = references
+                .iter()
+                .fold(0_u64, |sum, it| sum.saturating_add(it.size()));
             if sum > MAX_REFERENCE {
                 return Err("its references are too long");
             }
@@ -385,9 +390,12 @@ impl Express {
                 references,
                 content,
                 form: Form::read(level, window_log, content, size)?,
-                payload: Range::new(0, payload.into()).ok_or("its payload has an impossible size")?,
+                payload: Range::new(0, payload.into())
+                    .ok_or("its payload has an impossible size")?,
             };
-            let head = count.checked_mul(REFERENCE_SIZE).and_then(|n| n.checked_add(EXPRESS_SIZE));
+            let head = count
+                .checked_mul(REFERENCE_SIZE)
+                .and_then(|n| n.checked_add(EXPRESS_SIZE));
             Ok((step, widen(head.unwrap_or(EXPRESS_SIZE))))
         };
         Some(read())
@@ -417,7 +425,10 @@ impl Form {
 }
 
 impl Reference {
-    fn read((start, len, content): (u64, u32, u32), old_size: u64) -> Result<Reference, &'static str> {
+    fn read(
+        (start, len, content): (u64, u32, u32),
+        old_size: u64,
+    ) -> Result<Reference, &'static str> {
         let stored = Range::new(start, len.into()).filter(|range| range.fits(old_size));
         let stored = stored.ok_or("it refers to what the old file does not have")?;
         let content = (content != 0).then_some(content);

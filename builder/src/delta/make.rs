@@ -89,7 +89,11 @@ pub fn make(
         old: old.file(),
         new: new.file(),
         old_units: &old_units,
-        roles: old_units.iter().zip(0..).map(|(unit, nth)| (&unit.role, nth)).collect(),
+        roles: old_units
+            .iter()
+            .zip(0..)
+            .map(|(unit, nth)| (&unit.role, nth))
+            .collect(),
         index: match is_all_copied {
             true => Index::default(),
             false => index(old.file(), &old_units, &copies)?,
@@ -154,11 +158,7 @@ fn copies(
 }
 
 /// What the units of the old package hold that are not copied: the new content that resembles it is in their place.
-fn index(
-    old: &PackageFile,
-    units: &[Unit],
-    copies: &[Option<usize>],
-) -> Result<Index, MakeError> {
+fn index(old: &PackageFile, units: &[Unit], copies: &[Option<usize>]) -> Result<Index, MakeError> {
     let mut is_copied = vec![false; units.len()];
     for nth in copies.iter().flatten() {
         if let Some(is_copied) = is_copied.get_mut(*nth) {

@@ -101,7 +101,8 @@ mod tests {
     use super::*;
 
     fn noise(seed: u32, size: usize) -> Vec<u8> {
-        let blocks = (0_u32..).flat_map(|n| Digest::of(&[seed.to_le_bytes(), n.to_le_bytes()].concat()).0);
+        let blocks =
+            (0_u32..).flat_map(|n| Digest::of(&[seed.to_le_bytes(), n.to_le_bytes()].concat()).0);
         blocks.take(size).collect()
     }
 
@@ -112,7 +113,11 @@ mod tests {
         assert_eq!(all.concat(), bytes);
         assert!(all.len() > 20, "{} chunks", all.len());
         let (last, whole) = all.split_last().unwrap_or_else(|| panic!("none"));
-        assert!(whole.iter().all(|it| (VOTING.min..=VOTING.max).contains(&it.len())));
+        assert!(
+            whole
+                .iter()
+                .all(|it| (VOTING.min..=VOTING.max).contains(&it.len()))
+        );
         assert!(last.len() <= VOTING.max);
         // Something in front moves none of them but the first few.
         let moved = [&noise(2, 1001)[..], &bytes].concat();

@@ -85,7 +85,10 @@ pub(super) fn units(package: &Subject) -> Result<Vec<Unit>, FileError> {
     // The padding in front of a region belongs to the one before it.
     let starts = layout.slots.iter().skip(1).map(Range::start);
     let ends = starts.chain([layout.trailer.start()]);
-    let first = layout.slots.first().map_or(layout.trailer.start(), Range::start);
+    let first = layout
+        .slots
+        .first()
+        .map_or(layout.trailer.start(), Range::start);
     row.pieces(Part::Head, "", first)?;
     for ((slot, range), end) in package.slots().zip(ends) {
         if let Some(table) = seek_table(package, slot, range)? {
@@ -100,7 +103,11 @@ pub(super) fn units(package: &Subject) -> Result<Vec<Unit>, FileError> {
 }
 
 /// The seek table of a slot that has one.
-fn seek_table(package: &Subject, slot: &Slot, range: Range) -> Result<Option<SeekTable>, FileError> {
+fn seek_table(
+    package: &Subject,
+    slot: &Slot,
+    range: Range,
+) -> Result<Option<SeekTable>, FileError> {
     if !matches!(slot.operations, Operations::Zstd | Operations::TarZst) {
         return Ok(None);
     }

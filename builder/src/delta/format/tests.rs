@@ -22,7 +22,11 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn express(new: &[u8], form: Form, references: Vec<Reference>) -> Vec<u8> {
-    let prefix: Vec<u8> = references.iter().flat_map(|it| it.stored.of(OLD).unwrap_or_default()).copied().collect();
+    let prefix: Vec<u8> = references
+        .iter()
+        .flat_map(|it| it.stored.of(OLD).unwrap_or_default())
+        .copied()
+        .collect();
     let payload = codec::express(new, &prefix, codec::Kind::Content).unwrap_or_default();
     let step = Step::Express(Express {
         references,
@@ -46,10 +50,12 @@ fn reference(start: u64, len: u64, content: Option<u32>) -> Reference {
 
 fn applied(patch: &[u8]) -> Result<Vec<u8>, PatchFault> {
     let mut out = Vec::new();
-    let done = Patch::open(&patch).map_err(ApplyError::from).and_then(|patch| {
-        check_old(&patch, &OLD, &|_| {})?;
-        apply(&patch, &OLD, &mut out, &|_| {})
-    });
+    let done = Patch::open(&patch)
+        .map_err(ApplyError::from)
+        .and_then(|patch| {
+            check_old(&patch, &OLD, &|_| {})?;
+            apply(&patch, &OLD, &mut out, &|_| {})
+        });
     match done {
         Ok(()) => Ok(out),
         Err(ApplyError::Fault(fault)) => Err(fault),
@@ -129,7 +135,10 @@ fn frames_are_made_again() {
     assert_eq!(of(size + 1, codec::zstd_version()), wrong(None));
     assert_eq!(of(size + 1, 10_405), wrong(Some(10_405)));
     let text = PatchFault::Result { zstd: Some(10_405) }.to_string();
-    assert!(text.contains("was made with Zstandard 1.4.5, and this is 1."), "{text}");
+    assert!(
+        text.contains("was made with Zstandard 1.4.5, and this is 1."),
+        "{text}"
+    );
 }
 
 #[test]
@@ -141,7 +150,10 @@ fn steps_that_break_a_rule() {
         let copy = [&[COPY][..], &start.to_le_bytes(), &len.to_le_bytes()].concat();
         assert_eq!(what(&copy), "it copies what the old file does not have");
     }
-    assert_eq!(what(&Step::Copy(range(0, 12)).write()), "more than the new file has");
+    assert_eq!(
+        what(&Step::Copy(range(0, 12)).write()),
+        "more than the new file has"
+    );
     assert_eq!(what(&[]), "the new file is not complete");
     assert_eq!(what(&[COPY, 1]), "the step is cut short");
     let head = |count: u8, level: u8, log: u8, content: u32, size: u32, payload: u32| {
@@ -153,15 +165,36 @@ fn steps_that_break_a_rule() {
         (head(1, 0, 0, 11, 11, 5), "the step is cut short"),
         (head(17, 0, 0, 11, 11, 5), "it has too many references"),
         (head(0, 0, 0, 0, 0, 5), "its content has an impossible size"),
-        (head(0, 0, 0, 18 << 20, 18 << 20, 5), "its content has an impossible size"),
-        (head(0, 0, 0, 11, 11, 0), "its payload has an impossible size"),
-        (head(0, 0, 0, 11, 11, 1 << 20), "its payload has an impossible size"),
-        (head(0, 0, 10, 11, 11, 5), "it has a window, and compresses nothing"),
+        (
+            head(0, 0, 0, 18 << 20, 18 << 20, 5),
+            "its content has an impossible size",
+        ),
+        (
+            head(0, 0, 0, 11, 11, 0),
+            "its payload has an impossible size",
+        ),
+        (
+            head(0, 0, 0, 11, 11, 1 << 20),
+            "its payload has an impossible size",
+        ),
+        (
+            head(0, 0, 10, 11, 11, 5),
+            "it has a window, and compresses nothing",
+        ),
         (head(0, 0, 0, 11, 12, 5), "its two sizes differ"),
-        (head(0, 1, 9, 11, 11, 5), "its window has an impossible size"),
-        (head(0, 1, 24, 11, 11, 5), "its window has an impossible size"),
+        (
+            head(0, 1, 9, 11, 11, 5),
+            "its window has an impossible size",
+        ),
+        (
+            head(0, 1, 24, 11, 11, 5),
+            "its window has an impossible size",
+        ),
         (head(0, 1, 10, 11, 0, 5), "its frame has an impossible size"),
-        (head(0, 1, 10, 11, 1 << 20, 5), "its frame has an impossible size"),
+        (
+            head(0, 1, 10, 11, 1 << 20, 5),
+            "its frame has an impossible size",
+        ),
         (head(0, 23, 10, 11, 11, 5), "there is no such level"),
     ] {
         assert_eq!(what(&bytes), expected);
@@ -176,8 +209,14 @@ fn steps_that_break_a_rule() {
         [step, vec![0; 5]].concat()
     };
     for (all, expected) in [
-        (&[(0, 35, 0)][..], "it refers to what the old file does not have"),
-        (&[(u64::MAX, 1, 0)], "it refers to what the old file does not have"),
+        (
+            &[(0, 35, 0)][..],
+            "it refers to what the old file does not have",
+        ),
+        (
+            &[(u64::MAX, 1, 0)],
+            "it refers to what the old file does not have",
+        ),
         (&[(0, 0, 0)], "a reference has an impossible size"),
         (&[(0, 5, 18 << 20)], "a reference has an impossible size"),
         (&[(0, 5, 16 << 20); 3], "its references are too long"),
@@ -199,7 +238,10 @@ fn steps_that_break_a_rule() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(applied(&patch(11, &whole)), Err(PatchFault::Result { zstd: None }));
+    assert_eq!(
+        applied(&patch(11, &whole)),
+        Err(PatchFault::Result { zstd: None })
+    );
 }
 
 #[test]
