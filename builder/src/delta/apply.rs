@@ -11,7 +11,7 @@
 
 use std::io::{self, Write};
 
-use psp_format::digest::{Digest, Hasher};
+use psp_format::digest::Hasher;
 use psp_format::range::{Range, widen};
 
 use super::codec::{self, Frames};
@@ -235,20 +235,4 @@ impl Out<'_> {
         (self.progress)(widen(bytes.len()));
         Ok(())
     }
-}
-
-/// The digest of a whole file.
-///
-/// # Errors
-///
-/// Where it cannot be read, and what the system says.
-pub fn digest(source: &dyn Source) -> Result<Digest, ApplyError> {
-    let mut hasher = Hasher::default();
-    if let Some(whole) = Range::new(0, source.size()) {
-        each_piece(source, whole, |bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
-    }
-    Ok(hasher.finish())
 }
