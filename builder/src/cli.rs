@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod compare;
+mod delta;
 mod doctor;
 mod init;
 pub mod log_level;
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 
 use self::cache::CacheArgs;
 pub use self::compare::{DiffArgs, RebuildArgs};
+pub use self::delta::{ApplyArgs, DeltaArgs};
 pub use self::doctor::DoctorArgs;
 pub use self::init::InitArgs;
 use self::log_level::LogLevel;
@@ -124,6 +126,12 @@ pub enum Verb {
     /// Packs again from the manifest, and says whether that gives the package, but for its signatures
     #[command(before_help = "Example:\n  flavor rebuild dist/app.psp")]
     Rebuild(RebuildArgs),
+    /// Makes a patch that turns one package into another one, for who has the first
+    #[command(before_help = "Example:\n  flavor delta old.psp new.psp --output new.patch")]
+    Delta(DeltaArgs),
+    /// Makes a package from an older one and a patch, verifies it, and puts it in its place
+    #[command(before_help = "Example:\n  flavor apply app.psp new.patch --output app.psp")]
+    Apply(ApplyArgs),
     /// Makes a pair of keys for signing packages
     #[command(before_help = "Example:\n  flavor keygen --out-dir ~/keys --name release")]
     Keygen(KeygenArgs),
@@ -638,6 +646,8 @@ impl Verb {
             Verb::Cache(args) => args.verb.json(),
             Verb::Diff(args) => args.reporting.json,
             Verb::Rebuild(args) => args.reporting.json,
+            Verb::Delta(args) => args.reporting.json,
+            Verb::Apply(args) => args.reporting.json,
             Verb::Init(args) => args.reporting.json,
             Verb::Keygen(args) => args.reporting.json,
             Verb::Sign(args) => args.reporting.json,

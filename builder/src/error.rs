@@ -14,6 +14,7 @@ use psp_launcher::start::StartError;
 
 use crate::base::run::RunFault;
 use crate::commands::{CacheError, Which};
+use crate::delta::PatchFault;
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
 use crate::manifest::ManifestError;
@@ -37,6 +38,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         refusal: Refusal,
+    },
+    /// A patch is not good, or not for this package.
+    #[error("{}: {fault}", shown(.path))]
+    Patch {
+        /// The patch.
+        path: PathBuf,
+        /// Why.
+        fault: PatchFault,
     },
     /// A package is valid, and its signer is not trusted here.
     #[error("{}: its signer {signer} is not trusted here{}", shown(.path), because(.reason.as_deref()))]
@@ -253,6 +262,7 @@ impl Error {
                 "the file changed while it was read, or the disk has a fault: try again".into()
             }
             Error::Refused { refusal, .. } => return refusal.help().map(str::to_owned),
+            Error::Patch { fault, .. } => fault.help().into(),
             Error::NotTrusted { .. } => {
                 "if you know this signer, give their public key with --trusted-key, or `flavor trust add` it".into()
             }

@@ -45,7 +45,7 @@ pub const TABLE: [(Code, &str); 7] = [
     (Code::Done, "done; the answer is yes"),
     (
         Code::No,
-        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package, without the SBOM that is asked for; in the cache: not there, in use, differs; `doctor`: packages do not start here",
+        "the answer is no: not valid, not trusted, revoked, refused by a policy, not signed, signed already, differs from another package, without the SBOM that is asked for; a patch that is damaged, not a patch, or for another file; in the cache: not there, in use, differs; `doctor`: packages do not start here",
     ),
     (
         Code::Usage,
@@ -156,6 +156,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString]) -> Code {
 pub fn of(error: &Error) -> Code {
     match error {
         Error::Refused { .. }
+        | Error::Patch { .. }
         | Error::NotTrusted { .. }
         | Error::TooFewTrusted { .. }
         | Error::NotAdded { .. }

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod compare;
 pub mod contents;
+pub mod delta;
 pub mod docs;
 pub mod env_vars;
 pub mod error;

@@ -45,6 +45,8 @@ fn there_is_a_man_page_for_each_verb() -> std::io::Result<()> {
             "flavor-cache-warm.1",
             "flavor-diff.1",
             "flavor-rebuild.1",
+            "flavor-delta.1",
+            "flavor-apply.1",
             "flavor-keygen.1",
             "flavor-sign.1",
             "flavor-trust.1",

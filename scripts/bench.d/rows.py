@@ -247,3 +247,58 @@ def counts(bench, place):
     count = instructions(package, env, work)
     rows.append(Row("instructions of a warm start, digests in software", f"{count:,}"))
     return rows
+
+
+def delta(bench, place):
+    """A patch for one file more in `httpie`: what zstd makes of the same two packages stands beside it."""
+    rounds, runs = (1, 1) if bench.quick else (5, 2)
+    old, new, made = bench.packages["httpie"], bench.packages["httpie-2"], place.new()
+    patch, other = made / "flavor.patch", made / "zstd.patch"
+
+    def make(to):
+        return [bench.flavor, "delta", old, new, "--output", to]
+
+    def apply(to):
+        return [bench.flavor, "apply", old, patch, "--output", to]
+
+    def zstd_make(to):
+        return ["zstd", "-q", f"--patch-from={old}", new, "-o", to]
+
+    def zstd_apply(to):
+        return ["zstd", "-q", "-d", f"--patch-from={old}", other, "-o", to]
+
+    for command in (make(patch), zstd_make(other), apply(made / "new.psp"), zstd_apply(made / "zstd.psp")):
+        call(command)
+    for result in (made / "new.psp", made / "zstd.psp"):
+        if result.read_bytes() != new.read_bytes():
+            raise SystemExit(f"error: {result} is not {new}")
+    ours, theirs, whole = (path.stat().st_size for path in (patch, other, new))
+    name = "`zstd --patch-from`"
+    rows = [
+        Row(
+            f"patch of `delta` for one file more in `httpie` at level {bench.level}, against the package",
+            f"{ours:,} bytes",
+            f"{whole:,} bytes",
+            f"{ours / whole:.5f}",
+            "at most 0.03",
+            ours / whole <= 0.03,
+        ),
+        Row(f"the same, against {name}", f"{ours:,} bytes", f"{theirs:,} bytes", f"{ours / theirs:.5f}"),
+    ]
+    # Both packages are verified by `delta`, the new one by `apply`, which compresses a frame: zstd does neither.
+    for what, first, second in (("delta", make, zstd_make), ("apply", apply, zstd_apply)):
+        case, beside = Case(what, first("{new}/out")), Case(f"zstd {what}", second("{new}/out"))
+        time_cases(place, [case, beside], rounds, runs)
+        rows.append(compare(f"time of `{what}`, which verifies, against {name}", case.median, beside.median))
+    for what, first, second in (("delta", make, zstd_make), ("apply", apply, zstd_apply)):
+        peaks = [peak_memory(command(place.new() / "out"), environment()) for command in (first, second)]
+        rows.append(
+            Row(
+                f"memory of `{what}`, against {name}",
+                *(amount(peak, "MiB") for peak in peaks),
+                f"{peaks[0] / peaks[1]:.2f}",
+                "at most 200 MiB",
+                peaks[0] <= 200 * MIB,
+            )
+        )
+    return rows

@@ -1,9 +1,11 @@
 //! A module for each verb: it does what the verb says and returns a report or an error. None of them prints its result
 //! or leaves the process.
 
+mod apply;
 mod cache;
 mod caller;
 mod completions;
+mod delta;
 mod diff;
 mod doctor;
 mod explain;
@@ -26,7 +28,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use psp_format::VerifiedPackage;
-use psp_format::signature::PublicKey;
+use psp_format::digest::Digest;
 use psp_launcher::policy::judge::{HostRefusal, Rules};
 use psp_launcher::sys;
 
@@ -74,6 +76,8 @@ pub fn execute(verb: Verb, printer: &Printer) -> Result<Done, Error> {
         Verb::Cache(args) => cache::cache(&args.verb, printer),
         Verb::Diff(args) => diff::diff(&args, printer),
         Verb::Rebuild(args) => rebuild::rebuild(&args, printer),
+        Verb::Delta(args) => delta::delta(&args, printer).map(done),
+        Verb::Apply(args) => apply::apply(&args, printer).map(done),
         Verb::Keygen(args) => keygen::keygen(&args).map(done),
         Verb::Sign(args) => sign::sign(&args, printer).map(done),
         Verb::Trust(args) => trust::trust(&args.verb, printer),
@@ -131,17 +135,17 @@ fn verified_for_start(
     let signers = signers::of(&package, trust);
     match signers::count_trusted(&signers) < needed {
         false => Ok((file, package)),
-        true => Err(too_few(path, &signers, package.signer(), needed)),
+        true => Err(too_few(path, &signers, needed)),
     }
 }
 
 /// The error for a package with fewer trusted signers than are asked for.
-fn too_few(path: &Path, signers: &[Signer], first: &PublicKey, needed: usize) -> Error {
+fn too_few(path: &Path, signers: &[Signer], needed: usize) -> Error {
     let path = path.to_owned();
     match (signers, needed) {
         ([signer], 1) => Error::NotTrusted {
             path,
-            signer: first.fingerprint(),
+            signer: Digest::from_hex(&signer.fingerprint).unwrap_or_default(),
             reason: signer.reason.clone(),
         },
         _ => Error::TooFewTrusted {

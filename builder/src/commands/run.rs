@@ -46,7 +46,7 @@ fn verified(args: &RunArgs, printer: &Printer) -> Result<(PackageFile, Package),
     let signers = signers::of_base(&package, &trust);
     let trusted = signers::count_trusted(&signers);
     if trusted < needed {
-        return Err(too_few(&args.package, &signers, package.signer(), needed));
+        return Err(too_few(&args.package, &signers, needed));
     }
     if args.command.is_some() {
         let name = args.command.clone().unwrap_or_default().into_bytes();

@@ -1,12 +1,14 @@
 //! `flavor verify`: every check there is, and who signed.
 
+use std::path::Path;
+
 use psp_format::range::widen;
 use serde::Serialize;
 
 use super::signers::{self, Signer};
-use super::{Answer, Done, trust_store};
+use super::{Answer, Done, too_few, trust_store};
 use crate::base;
-use crate::cli::VerifyArgs;
+use crate::cli::{Trusting, VerifyArgs};
 use crate::error::Error;
 use crate::examine::{Check, Refusal, Status, examine};
 use crate::keyring::TrustStore;
@@ -15,7 +17,7 @@ use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count, escape};
 
 /// What `flavor verify` says; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
-struct Verdict {
+pub(super) struct Verdict {
     valid: bool,
     /// `null` for a package that is not valid: nobody vouches for it.
     trusted: Option<bool>,
@@ -53,6 +55,31 @@ pub(super) fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Done, Error
         report: Box::new(verdict),
         answer,
     })
+}
+
+/// The same for a verb that goes on with what is valid, signed by nobody whose key is revoked, and trusted where that is
+/// asked for. Messages call the file by the name `path`.
+pub(super) fn required(
+    file: &PackageFile,
+    path: &Path,
+    trusting: &Trusting,
+    trust: &TrustStore,
+    printer: &Printer,
+) -> Result<Verdict, Error> {
+    let found = Found::of(file, trust, printer)?;
+    if let Some(refusal) = found.refusal {
+        let path = path.to_owned();
+        return Err(Error::Refused { path, refusal });
+    }
+    let needed = signers::needed(trusting);
+    let mut verdict = judge(found, trust, needed);
+    verdict.threshold = trusting.threshold;
+    let is_revoked = verdict.signers.iter().any(|signer| signer.revoked);
+    let is_enough = signers::count_trusted(&verdict.signers) >= needed;
+    match is_enough && !is_revoked {
+        true => Ok(verdict),
+        false => Err(too_few(path, &verdict.signers, needed.max(1))),
+    }
 }
 
 /// What an examination of either kind of package has found.

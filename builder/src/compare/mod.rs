@@ -183,7 +183,23 @@ impl Subject {
         &self.metadata
     }
 
-    fn slots(&self) -> impl Iterator<Item = (&Slot, Range)> {
+    /// The open file.
+    pub fn file(&self) -> &PackageFile {
+        &self.file
+    }
+
+    /// Where everything lies in it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether nobody has signed it.
+    pub fn is_unsigned(&self) -> bool {
+        self.signers.is_empty()
+    }
+
+    /// Its slots, and where their stored bytes lie.
+    pub fn slots(&self) -> impl Iterator<Item = (&Slot, Range)> {
         let ranges = self.layout.slots.iter().copied();
         self.metadata.slots.iter().zip(ranges)
     }

@@ -316,22 +316,25 @@ fn compress_all(queue: &Mutex<Receiver<Job>>, level: i32, cache: &BuildCache) {
 fn compress(context: &mut CCtx<'_>, level: i32, content: &[u8]) -> Result<Vec<u8>, PackError> {
     let failed = |code| PackError::Compress(zstd::zstd_safe::get_error_name(code));
     let mut bytes = Vec::with_capacity(zstd::zstd_safe::compress_bound(content.len()));
-    context
-        .set_parameter(CParameter::CompressionLevel(level))
-        .and_then(|_| context.set_parameter(CParameter::WindowLog(window_log(content.len()))))
-        .and_then(|_| context.set_parameter(CParameter::ContentSizeFlag(true)))
-        .and_then(|_| context.set_parameter(CParameter::ChecksumFlag(false)))
-        .and_then(|_| context.compress2(&mut bytes, content))
+    set_up(context, level, window_log(content.len(), MAX_WINDOW_LOG))
+        .and_then(|()| context.compress2(&mut bytes, content))
         .map_err(failed)?;
     bytes.shrink_to_fit();
     Ok(bytes)
 }
 
-/// The window for a frame: as much as it needs, at most what M63 allows.
-fn window_log(len: usize) -> u32 {
-    len.next_power_of_two()
-        .trailing_zeros()
-        .clamp(10, MAX_WINDOW_LOG)
+/// Everything that decides what a frame looks like. The error is Zstandard's code.
+pub(crate) fn set_up(context: &mut CCtx<'_>, level: i32, window_log: u32) -> Result<(), usize> {
+    context.set_parameter(CParameter::CompressionLevel(level))?;
+    context.set_parameter(CParameter::WindowLog(window_log))?;
+    context.set_parameter(CParameter::ContentSizeFlag(true))?;
+    context.set_parameter(CParameter::ChecksumFlag(false))?;
+    Ok(())
+}
+
+/// The window for so much content: as much as it needs, at most `most`, which for packages is what M63 allows.
+pub(crate) fn window_log(len: usize, most: u32) -> u32 {
+    len.next_power_of_two().trailing_zeros().clamp(10, most)
 }
 
 /// The writer: frames in order, then the seek table.

@@ -9,7 +9,7 @@
 mod assemble;
 pub mod build_cache;
 mod compat;
-mod compress;
+pub(crate) mod compress;
 mod documents;
 mod error;
 mod host;

@@ -220,6 +220,38 @@ fn records(write: Write<'_>) {
             bytes.extend(sha256(&[seed, part]));
         }
         write("package", &format!("recipe-{seed}"), &bytes);
+        // The first byte chooses what the others are.
+        let recipe = [&[2], &bytes[..128]].concat();
+        write("delta", &format!("recipe-{seed}"), &recipe);
+    }
+    let copy = [&[1][..], &5_u64.to_le_bytes(), &20_u64.to_le_bytes()].concat();
+    let content = [b'a'; 40];
+    let payload = zstd::bulk::compress(&content, 3).unwrap();
+    let express = |level: u8, window_log: u8, size: u8| {
+        let sizes = [
+            40,
+            0,
+            0,
+            0,
+            size,
+            0,
+            0,
+            0,
+            payload.len().to_le_bytes()[0],
+            0,
+            0,
+            0,
+        ];
+        [&[2, 0, level, window_log][..], &sizes, &payload].concat()
+    };
+    let frame = zstd::bulk::compress(&content, 3).unwrap().len();
+    for (name, size, steps) in [
+        ("copies", 40, [copy.clone(), copy.clone()].concat()),
+        ("plain", 60, [copy, express(0, 0, 40)].concat()),
+        ("frame", frame, express(3, 10, frame.to_le_bytes()[0])),
+    ] {
+        let size = &size.to_le_bytes()[..2];
+        write("delta", name, &[&[0], size, &steps].concat());
     }
 }
 
