@@ -21,6 +21,7 @@ pub use self::delta::{ApplyArgs, DeltaArgs};
 pub use self::doctor::DoctorArgs;
 pub use self::init::InitArgs;
 use self::log_level::LogLevel;
+use crate::printer::{ColorChoice, Wishes};
 
 /// Packs an application and its runtime into one signed executable file.
 #[derive(Debug, Parser)]
@@ -618,17 +619,22 @@ pub struct ManArgs {
 }
 
 impl Cli {
-    /// The flags of every verb, with what a flag of the verb says about them.
-    pub fn global(&self) -> Global {
+    /// What the flags of every verb and those of this one say about output.
+    pub fn wishes(&self) -> Wishes {
         let level = match &self.verb {
             Verb::Pack(args) => args.log_level,
             _ => None,
         };
-        Global {
+        Wishes {
             quiet: self.global.quiet || level == Some(LogLevel::Error),
             verbose: self.global.verbose
                 || matches!(level, Some(LogLevel::Trace | LogLevel::Debug)),
-            color: self.global.color,
+            color: match self.global.color {
+                Color::Auto => ColorChoice::Auto,
+                Color::Always => ColorChoice::Always,
+                Color::Never => ColorChoice::Never,
+            },
+            json: self.verb.json(),
         }
     }
 }

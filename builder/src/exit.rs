@@ -10,8 +10,8 @@ use psp_launcher::policy::judge::HostRefusal;
 
 use crate::base::run::RunFault;
 use crate::cli::Cli;
-use crate::commands::{self, Answer, CacheError, Done};
-use crate::error::Error;
+use crate::commands::{self, Answer, Done};
+use crate::error::{CacheError, Error};
 use crate::inputs::InputError;
 use crate::interrupt;
 use crate::keyring::KeyError;
@@ -95,7 +95,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Code {
-    let printer = Printer::new(cli.global(), cli.verb.json());
+    let printer = Printer::new(cli.wishes());
     match commands::execute(cli.verb, &printer) {
         Ok(Done { report, answer }) => {
             let code = match answer {
@@ -108,7 +108,7 @@ fn run(cli: Cli) -> Code {
             // An error that a signal is the reason of is none to tell.
             interrupt::settle();
             let code = of(&error);
-            printer.error(&error, code.number());
+            printer.failure(&error.to_string(), error.help().as_deref(), code.number());
             code
         }
     }
@@ -121,7 +121,11 @@ fn printed(result: io::Result<()>, code: Code, printer: &Printer) -> Code {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
         Err(error) => {
             let error = Error::Stdout(error);
-            printer.error(&error, of(&error).number());
+            printer.failure(
+                &error.to_string(),
+                error.help().as_deref(),
+                of(&error).number(),
+            );
             of(&error)
         }
     }

@@ -40,8 +40,6 @@ use crate::package_file::PackageFile;
 use crate::printer::{Printer, Report};
 use signers::Signer;
 
-pub use cache::error::CacheError;
-pub use inspect::Which;
 pub use man::pages as man_pages;
 
 /// What a verb has done.

@@ -48,6 +48,25 @@ const MAX_METADATA: u64 = 1 << 20;
 /// Most characters of a name, a version or a licence: what is longer is cut.
 const MAX_TEXT: usize = 256;
 
+/// The two documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// The SBOM: the slot with lifecycle `attestation`, whoever made it.
+    Sbom,
+    /// The statement of provenance: the slot [`PROVENANCE`].
+    Provenance,
+}
+
+impl Document {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Document::Sbom => "SBOM",
+            Document::Provenance => "statement of provenance",
+        }
+    }
+}
+
 /// Whether a package gets an SBOM and a statement of provenance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wanted {

@@ -4,10 +4,9 @@ use psp_launcher::start::SYSTEM_STORE;
 use psp_launcher::store::Store;
 use serde::Serialize;
 
-use super::error::CacheError;
 use super::{Done, Entry, ago, done, find, inventory, now, open, path_text, select};
 use crate::cli::cache::InfoArgs;
-use crate::error::Error;
+use crate::error::{CacheError, Error};
 use crate::pack::build_cache::BuildCache;
 use crate::package_file::shown;
 use crate::printer::{Report, count, escape, size};

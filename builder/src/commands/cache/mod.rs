@@ -1,6 +1,5 @@
 //! `flavor cache`: what packages have unpacked on this host. A module for each verb.
 
-pub(super) mod error;
 mod info;
 mod list;
 mod prune;
@@ -17,11 +16,10 @@ use psp_launcher::store::admin::{Blocked, Environment, Inventory, Lookup, Remova
 use psp_launcher::store::{Candidate, Reason, Record, Store};
 use serde::Serialize;
 
-use self::error::CacheError;
 use super::caller::Caller;
 use super::{Done, done};
 use crate::cli::cache::{CacheVerb, Where};
-use crate::error::Error;
+use crate::error::{CacheError, Error};
 use crate::examine;
 use crate::package_file::{PackageFile, shown};
 use crate::printer::{Printer, escape, size};

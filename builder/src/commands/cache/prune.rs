@@ -6,10 +6,9 @@ use psp_launcher::store::admin::Which;
 use serde::Serialize;
 
 use super::super::caller::Caller;
-use super::error::CacheError;
 use super::{DAY, Done, PATIENCE, Removed, candidates, done, inventory, now, open, waits};
 use crate::cli::cache::PruneArgs;
-use crate::error::Error;
+use crate::error::{CacheError, Error};
 use crate::pack::build_cache::{BuildCache, days_ago};
 use crate::printer::{Printer, Report, count, size};
 

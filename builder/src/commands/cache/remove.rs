@@ -2,10 +2,9 @@
 
 use psp_launcher::store::admin::{Environment, Removal, Which};
 
-use super::error::CacheError;
 use super::{Entry, PATIENCE, Removed, inventory, open, select, waits};
 use crate::cli::cache::RemoveArgs;
-use crate::error::Error;
+use crate::error::{CacheError, Error};
 use crate::printer::Printer;
 
 pub(super) fn remove(args: &RemoveArgs, printer: &Printer) -> Result<Removed, Error> {

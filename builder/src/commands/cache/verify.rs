@@ -4,11 +4,10 @@ use psp_launcher::extract::ExtractError;
 use psp_launcher::store::{Comparison, Difference, StoreError};
 use serde::Serialize;
 
-use super::error::CacheError;
 use super::open;
 use crate::cli::cache::CompareArgs;
 use crate::commands::{Answer, Done};
-use crate::error::Error;
+use crate::error::{CacheError, Error};
 use crate::examine;
 use crate::package_file::{PackageFile, shown};
 use crate::printer::{BAD, GOOD, HELP, Printer, Report, WARN, count, escape_bytes};

@@ -10,12 +10,11 @@ use psp_launcher::start::{self, SYSTEM_STORE};
 use psp_launcher::store::{Store, StoreError};
 use serde::Serialize;
 
-use super::error::CacheError;
 use super::{candidates, named, unusable};
 use crate::cli::cache::WarmArgs;
 use crate::commands::caller::Caller;
 use crate::commands::{signers, trust_store, verified_for_start};
-use crate::error::Error;
+use crate::error::{CacheError, Error};
 use crate::package_file::{plain, shown};
 use crate::printer::{Printer, Report, escape};
 

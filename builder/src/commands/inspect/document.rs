@@ -15,43 +15,28 @@ use crate::examine::{self, Refusal};
 use crate::inputs::{Keep, Kind};
 use crate::package_file::PackageFile;
 use crate::printer::{Printer, Report, printable_json};
-use crate::sbom;
+use crate::sbom::{self, Document};
 
 /// Most bytes of a document. That of a package with ten thousand components has six million.
 const MAX_DOCUMENT: u64 = 256 << 20;
 
 /// The text of a document.
-struct Document(String);
+struct Text(String);
 
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// The slot with lifecycle `attestation`, whoever made it.
-    Sbom,
-    /// The slot `_provenance`.
-    Provenance,
-}
-
-impl Which {
-    /// For people.
-    pub fn words(self) -> &'static str {
-        match self {
-            Which::Sbom => "SBOM",
-            Which::Provenance => "statement of provenance",
-        }
-    }
-
-    fn is(self, slot: &Slot) -> bool {
-        let is_it = match self {
-            Which::Sbom => slot.lifecycle == Lifecycle::Attestation,
-            Which::Provenance => slot.id == sbom::PROVENANCE,
-        };
-        is_it && !slot.operations.is_tar() && slot.original_size <= MAX_DOCUMENT
-    }
+fn is(which: Document, slot: &Slot) -> bool {
+    let is_it = match which {
+        Document::Sbom => slot.lifecycle == Lifecycle::Attestation,
+        Document::Provenance => slot.id == sbom::PROVENANCE,
+    };
+    is_it && !slot.operations.is_tar() && slot.original_size <= MAX_DOCUMENT
 }
 
 /// Prints it.
-pub(super) fn document(args: &InspectArgs, which: Which, printer: &Printer) -> Result<Done, Error> {
+pub(super) fn document(
+    args: &InspectArgs,
+    which: Document,
+    printer: &Printer,
+) -> Result<Done, Error> {
     let file = PackageFile::open(&args.package)?;
     let text = match strict(&file, which, printer) {
         Err(Error::Refused {
@@ -67,16 +52,16 @@ pub(super) fn document(args: &InspectArgs, which: Which, printer: &Printer) -> R
     })?;
     Ok(Done {
         answer: Answer::Yes,
-        report: Box::new(Document(printable_json(&text))),
+        report: Box::new(Text(printable_json(&text))),
     })
 }
 
 /// The text in a package of ours; none when it has none.
-fn strict(file: &PackageFile, which: Which, printer: &Printer) -> Result<Option<String>, Error> {
-    let used = |slot: &Slot| which.is(slot);
+fn strict(file: &PackageFile, which: Document, printer: &Printer) -> Result<Option<String>, Error> {
+    let used = |slot: &Slot| is(which, slot);
     let package = examine::require(file, used, |total| printer.meter("verifying", total))?;
     let mut slots = package.slots();
-    let Some((slot, range)) = slots.find(|(slot, _)| which.is(slot)) else {
+    let Some((slot, range)) = slots.find(|(slot, _)| is(which, slot)) else {
         return Ok(None);
     };
     let meter = printer.meter("reading", slot.original_size);
@@ -85,9 +70,14 @@ fn strict(file: &PackageFile, which: Which, printer: &Printer) -> Result<Option<
 }
 
 /// What flavorpack's Python builder has in that place.
-fn of_base(file: &PackageFile, which: Which, printer: &Printer) -> Result<Option<String>, Error> {
-    let is_it =
-        |slot: &base::slot::Slot| which == Which::Sbom && slot.is_attestation() && !slot.is_tar();
+fn of_base(
+    file: &PackageFile,
+    which: Document,
+    printer: &Printer,
+) -> Result<Option<String>, Error> {
+    let is_it = |slot: &base::slot::Slot| {
+        which == Document::Sbom && slot.is_attestation() && !slot.is_tar()
+    };
     let package = base::require(file, is_it, |total| printer.meter("verifying", total))?;
     let Some(slot) = package.slots().iter().find(|slot| is_it(slot)) else {
         return Ok(None);
@@ -117,7 +107,7 @@ fn utf8(content: impl Read) -> Option<String> {
     read.ok().map(|_| text)
 }
 
-impl Report for Document {
+impl Report for Text {
     fn text(&self) -> String {
         match self.0.ends_with('\n') {
             true => self.0.clone(),

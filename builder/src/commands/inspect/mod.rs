@@ -8,8 +8,6 @@ mod of_base;
 mod requirements;
 mod text;
 
-pub use document::Which;
-
 use std::path::PathBuf;
 
 use psp_format::VerifiedPackage;
@@ -29,6 +27,7 @@ use crate::examine::{self, Refusal};
 use crate::keyring::TrustStore;
 use crate::package_file::{PackageFile, Parts, json_path};
 use crate::printer::{Meter, Printer, escape_bytes};
+use crate::sbom::Document;
 
 /// What `flavor inspect` shows; the fields are those of `--json`.
 #[derive(Debug, Serialize)]
@@ -144,8 +143,8 @@ pub(super) fn inspect(args: &InspectArgs, printer: &Printer) -> Result<Done, Err
         return requirements::requirements(args, printer);
     }
     let documents = [
-        (args.sbom, Which::Sbom),
-        (args.provenance, Which::Provenance),
+        (args.sbom, Document::Sbom),
+        (args.provenance, Document::Provenance),
     ];
     if let Some((_, which)) = documents.iter().find(|(is_asked, _)| *is_asked) {
         return document::document(args, *which, printer);

@@ -1,204 +1,19 @@
-//! The one home of terminal output: results on standard output; errors, warnings, notes and progress on standard error.
-//!
-//! Text that came from a package, a file name or a key file passes [`escape`] or [`escape_bytes`] before it gets here.
+//! What a person who waits is told: how far something is, or what runs and for how long already.
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-
 use std::time::{Duration, Instant};
 
-use anstream::{AutoStream, ColorChoice};
-use anstyle::{AnsiColor, Style};
-use serde::Serialize;
-
-use crate::cli::{Color, Global};
-use crate::error::Error;
-
-/// Good news.
-pub const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// Bad news.
-pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Neither.
-pub const WARN: Style = AnsiColor::Yellow.on_default().bold();
-/// Remedies.
-pub const HELP: Style = AnsiColor::Cyan.on_default().bold();
-/// Headings.
-pub const HEAD: Style = Style::new().bold();
+use super::words::{escape, size};
 
 /// How long something takes before its progress is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often progress is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line says how far something is, where there is no terminal: in the log of a pipeline.
-const EVERY: Duration = Duration::from_secs(10);
-
-/// What a verb reports when it is done.
-pub trait Report {
-    /// For a person. Ends with a newline unless it is empty.
-    fn text(&self) -> String;
-
-    /// For a person who asked for quiet: nothing, unless the verb was asked a question.
-    fn quiet(&self) -> String {
-        String::new()
-    }
-
-    /// For `--json`; text as it is, of a verb that has no such flag.
-    fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&self.text())
-    }
-}
-
-/// Writes to the terminal, and knows what the person wants to see.
-#[derive(Debug, Clone)]
-pub struct Printer {
-    color: ColorChoice,
-    quiet: bool,
-    verbose: bool,
-    json: bool,
-}
-
-/// An error in a JSON document.
-#[derive(Serialize)]
-struct ErrorDocument<'a> {
-    error: ErrorBody<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    message: &'a str,
-    help: Option<&'a str>,
-    code: u8,
-}
-
-impl Printer {
-    /// A printer for these flags.
-    pub fn new(global: Global, json: bool) -> Printer {
-        Printer {
-            color: match global.color {
-                Color::Auto => ColorChoice::Auto,
-                Color::Always => ColorChoice::Always,
-                Color::Never => ColorChoice::Never,
-            },
-            quiet: global.quiet,
-            verbose: global.verbose,
-            json,
-        }
-    }
-
-    /// A printer for a command line that could not be read.
-    pub fn plain(json: bool) -> Printer {
-        let global = Global {
-            quiet: false,
-            verbose: false,
-            color: Color::Auto,
-        };
-        Printer::new(global, json)
-    }
-
-    /// Prints what a verb reports.
-    pub fn report(&self, report: &dyn Report) -> io::Result<()> {
-        if self.json {
-            let mut text = printable_json(&report.json().map_err(io::Error::other)?);
-            text.push('\n');
-            self.out(&text)
-        } else if self.quiet {
-            self.out(&report.quiet())
-        } else {
-            self.out(&report.text())
-        }
-    }
-
-    /// Prints text on standard output.
-    pub fn out(&self, text: &str) -> io::Result<()> {
-        let mut out = AutoStream::new(io::stdout().lock(), self.color);
-        out.write_all(text.as_bytes())?;
-        out.flush()
-    }
-
-    /// Prints an error: on standard error, or as the one document of `--json`.
-    pub fn error(&self, error: &Error, code: u8) {
-        self.failure(&error.to_string(), error.help().as_deref(), code);
-    }
-
-    /// Prints the two lines of an error.
-    pub fn failure(&self, message: &str, help: Option<&str>, code: u8) {
-        if self.json {
-            let error = ErrorBody {
-                message,
-                help,
-                code,
-            };
-            if let Ok(text) = serde_json::to_string_pretty(&ErrorDocument { error }) {
-                let mut text = printable_json(&text);
-                text.push('\n');
-                // Nobody is left to tell when this fails; the exit code still says it.
-                let _ = self.out(&text);
-            }
-        } else {
-            self.two_lines("error", BAD, message, help);
-        }
-    }
-
-    /// Prints a warning, unless quiet is wanted.
-    pub fn warn(&self, fact: &str, help: Option<&str>) {
-        if !self.quiet {
-            self.two_lines("warning", WARN, fact, help);
-        }
-    }
-
-    /// Prints what is being done, when that is wanted.
-    pub fn detail(&self, text: &str) {
-        if self.verbose {
-            self.err(&format!("{text}\n"));
-        }
-    }
-
-    /// A line for a person who waits at a terminal; nothing where nobody does.
-    pub fn note_on_terminal(&self, text: &str) {
-        if !self.quiet && !self.json && io::stderr().is_terminal() {
-            // In the place of a progress line.
-            self.err(&format!("\r\x1b[K{text}\n"));
-        }
-    }
-
-    /// Progress of something that may take long.
-    pub fn meter(&self, label: &'static str, total: u64) -> Meter {
-        Meter::new(label, total, self.view(), Box::new(io::stderr()))
-    }
-
-    /// Says that a program runs, which does not say itself how far it is, for as long as the result is there.
-    pub fn busy(&self, program: &str) -> Busy {
-        Busy::new(program, self.view(), Box::new(io::stderr()))
-    }
-
-    fn view(&self) -> View {
-        if self.quiet || self.json {
-            View::Nothing
-        } else if io::stderr().is_terminal() {
-            View::Bar
-        } else {
-            View::Lines(EVERY)
-        }
-    }
-
-    fn two_lines(&self, kind: &str, style: Style, fact: &str, help: Option<&str>) {
-        let mut text = format!("{style}{kind}:{style:#} {fact}\n");
-        if let Some(help) = help {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{HELP}help:{HELP:#} {help}");
-        }
-        self.err(&text);
-    }
-
-    /// Standard error has nobody to report its own failure to.
-    fn err(&self, text: &str) {
-        let mut err = AutoStream::new(io::stderr().lock(), self.color);
-        let _ = err.write_all(text.as_bytes());
-    }
-}
+pub(super) const EVERY: Duration = Duration::from_secs(10);
 
 /// Says how far something is: on a terminal one line, shown after half a second and gone when the meter is dropped; elsewhere
 /// a line every ten seconds.
@@ -213,7 +28,7 @@ pub struct Meter {
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+pub(super) enum View {
     Nothing,
     /// One line that is drawn again and again.
     Bar,
@@ -246,7 +61,12 @@ impl std::fmt::Debug for State {
 }
 
 impl Meter {
-    fn new(label: &'static str, total: u64, view: View, out: Box<dyn io::Write + Send>) -> Meter {
+    pub(super) fn new(
+        label: &'static str,
+        total: u64,
+        view: View,
+        out: Box<dyn io::Write + Send>,
+    ) -> Meter {
         Meter {
             label,
             total,
@@ -300,7 +120,7 @@ pub struct Busy {
 }
 
 impl Busy {
-    fn new(program: &str, view: View, mut out: Box<dyn io::Write + Send>) -> Busy {
+    pub(super) fn new(program: &str, view: View, mut out: Box<dyn io::Write + Send>) -> Busy {
         if view == View::Nothing {
             return Busy { running: None };
         }
@@ -387,102 +207,9 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// A number of bytes for a person: three digits and a unit.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    // Tenths of a unit, in integers: a float would be rounded up to "1024.0 KiB".
-    let mut scaled = u128::from(bytes).saturating_mul(10) / 1024;
-    let mut unit = UNITS.iter();
-    let mut name = unit.next();
-    while scaled >= 10_240 {
-        scaled /= 1024;
-        name = unit.next();
-    }
-    format!("{}.{} {}", scaled / 10, scaled % 10, name.unwrap_or(&"EiB"))
-}
-
-/// `count` things, with the right word.
-pub fn count(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
-/// Text that may come from a package, in printable characters: controls, line ends, direction marks and the like become
-/// escapes, and so does the backslash, so that an escape is never mistaken for the text.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\'' => out.push(c),
-            _ => out.extend(c.escape_debug()),
-        }
-    }
-    out
-}
-
-/// [`escape`] for bytes that may not be UTF-8.
-pub fn escape_bytes(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        out.push_str(&escape(chunk.valid()));
-        for byte in chunk.invalid() {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "\\x{byte:02x}");
-        }
-    }
-    out
-}
-
-/// A JSON document without the characters that JSON allows raw and a terminal may obey: DEL, C1 controls, direction
-/// marks. They stand in strings only, where an escape means the same.
-pub fn printable_json(document: &str) -> String {
-    let mut out = String::with_capacity(document.len());
-    for c in document.chars() {
-        let plain = c.is_ascii() && c != '\u{7f}';
-        if plain || c.escape_debug().len() == 1 {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size(0), "0 bytes");
-        assert_eq!(size(1023), "1023 bytes");
-        assert_eq!(size(1024), "1.0 KiB");
-        assert_eq!(size(1024 * 1024 - 1), "1023.9 KiB");
-        assert_eq!(size(1_572_864), "1.5 MiB");
-        assert_eq!(size(u64::MAX), "15.9 EiB");
-    }
-
-    #[test]
-    fn nothing_raw_reaches_a_terminal() {
-        assert_eq!(
-            escape("a\u{1b}[31m\nb\u{202e}"),
-            "a\\u{1b}[31m\\nb\\u{202e}"
-        );
-        assert_eq!(escape("it's \"\u{e9}\" \\n"), "it's \"\u{e9}\" \\\\n");
-        assert_eq!(escape_bytes(b"a\xff/\x07"), "a\\xff/\\u{7}");
-    }
-
-    #[test]
-    fn nor_from_a_json_document() {
-        let document = "{\n\"a\": \"\u{e9}\u{7f}\u{9b}\u{202e}\u{e0001}\"}";
-        let safe = "{\n\"a\": \"\u{e9}\\u007f\\u009b\\u202e\\udb40\\udc01\"}";
-        assert_eq!(printable_json(document), safe);
-    }
 
     #[test]
     fn progress() {

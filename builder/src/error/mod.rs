@@ -1,5 +1,7 @@
 //! Why a verb did not do what it was asked. `Display` is one line of fact; [`Error::help`] is one line of remedy.
 
+mod cache;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -12,8 +14,9 @@ use psp_launcher::plan::PlanError;
 use psp_launcher::policy::judge::HostRefusal;
 use psp_launcher::start::StartError;
 
+pub use cache::CacheError;
+
 use crate::base::run::RunFault;
-use crate::commands::{CacheError, Which};
 use crate::delta::PatchFault;
 use crate::examine::Refusal;
 use crate::keyring::KeyError;
@@ -22,6 +25,7 @@ use crate::pack::PackError;
 use crate::package_file::{FileError, shown};
 use crate::printer::{count, escape};
 use crate::recipes::RecipeError;
+use crate::sbom::Document;
 use crate::signer::SignerError;
 
 /// Every error of the command, by what a person can do about it. [`crate::exit`] chooses the exit code.
@@ -203,7 +207,7 @@ pub enum Error {
         /// The package.
         path: PathBuf,
         /// Which one.
-        which: Which,
+        which: Document,
     },
     /// Something is where the result should go.
     #[error("{} is there already", shown(.path))]
