@@ -25,9 +25,7 @@ def install(bench):
         helpers = path / "tools/flavor/helpers/bin"
         builder = next(helpers.glob("flavor-rs-builder-*"))
         content = path / "content.tar.gz"
-        library = next((bench.httpie / "rt/lib").glob("python3*")).name
-        renamed = f"s,^app,rt/lib/{library}/site-packages,"
-        tar = f"tar -h --hard-dereference --sort=name --transform='{renamed}' -C '{bench.httpie}' -cf - rt app -C '{bench.true.parent}' true"
+        tar = f"tar -h --hard-dereference --sort=name -C '{bench.httpie}' -cf - rt app -C '{bench.true.parent}' true"
         call(["sh", "-c", f"{tar} | gzip -9 > '{content}'"])
         for name, command in (("version", "{workenv}/rt/bin/python3 -s {workenv}/app/bin/httpie"), ("nothing", "{workenv}/true")):
             slot = {"id": "content", "source": str(content), "operations": "tgz", "purpose": "payload", "lifecycle": "cache", "target": "{workenv}"}
