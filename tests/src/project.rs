@@ -131,6 +131,26 @@ impl Project {
         self.path().join("dist/demo.psp")
     }
 
+    /// Runs a `pack` that must end with this status: it says one line of fact and one of help, with these words in them, and
+    /// leaves neither a package nor anything in the temporary directory.
+    pub fn refuses(&self, pack: &mut Command, status: i32, fact: &str, help: &str) {
+        let scratch = self.path().join("scratch");
+        fs::create_dir_all(&scratch).unwrap_or_else(|e| panic!("{e}"));
+        let output = pack.env("TMPDIR", &scratch).output();
+        let output = output.unwrap_or_else(|e| panic!("{e}"));
+        let said = text(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        // The two lines of the warning about keys that are derived from a text.
+        let is_about_keys =
+            |line: &&str| line.contains("--key-seed") || line.contains("derived from a text");
+        let lines = said.lines().filter(|line| !is_about_keys(line));
+        assert_eq!(lines.count(), 2, "{said}");
+        assert!(said.contains(fact) && said.contains(help), "{said}");
+        assert!(!self.output().exists(), "{said}");
+        let left = fs::read_dir(&scratch).map_or(usize::MAX, Iterator::count);
+        assert_eq!(left, 0, "{said}");
+    }
+
     /// Writes a file with these permission bits, whatever the umask.
     pub fn file(&self, name: &str, mode: u32, content: &[u8]) {
         let path = self.path().join(name);

@@ -152,19 +152,6 @@ fn what_cannot_be_packed_is_said_in_two_lines_and_leaves_nothing() {
         project.manifest(&format!(
             "[package]\nname = \"demo\"\nversion = \"1\"\n[node]\n{node}\n"
         ));
-        let scratch = project.path().join("scratch");
-        fs::create_dir_all(&scratch).unwrap();
-        let mut pack: Command = flavor();
-        pack.args(["pack", "--unsigned", "--level", "1", "--output"]);
-        pack.arg(project.output())
-            .arg("--manifest")
-            .arg(project.path().join("flavor.toml"));
-        let output = pack.env("TMPDIR", &scratch).output().unwrap();
-        let said = text(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(status), "{said}");
-        assert_eq!(said.lines().count(), 2, "{said}");
-        assert!(said.contains(fact) && said.contains(help), "{said}");
-        assert!(!project.output().exists());
-        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+        project.refuses(flavor().args(project.pack_args()), status, fact, help);
     }
 }

@@ -257,23 +257,7 @@ fn a_lock_file_that_does_not_match_packs_nothing() {
         project.file(name, 0o644, lock.as_bytes());
         project.file("pyproject.toml", 0o644, pyproject.as_bytes());
         project.manifest(&MANIFEST.replace("LOCK", name));
-        let scratch = project.path().join("scratch");
-        fs::create_dir_all(&scratch).unwrap();
-        let output = flavor()
-            .args(project.pack_args())
-            .env("TMPDIR", &scratch)
-            .output()
-            .unwrap();
-        let said = text(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(status), "{said}");
-        let lines: Vec<&str> = said
-            .lines()
-            .filter(|line| !line.contains("--key-seed") && !line.contains("derived from a text"))
-            .collect();
-        assert_eq!(lines.len(), 2, "{said}");
-        assert!(said.contains(fact) && said.contains(help), "{said}");
-        assert!(!project.output().exists());
-        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "{said}");
+        project.refuses(flavor().args(project.pack_args()), status, fact, help);
     }
 }
 

@@ -148,6 +148,20 @@ struct Image<'d, E: FileHeader, R> {
     room: Cell<u64>,
 }
 
+/// Entries of the dynamic section that hold the address of a table.
+const TABLES: [u32; 10] = [
+    elf::DT_STRTAB,
+    elf::DT_SYMTAB,
+    elf::DT_HASH,
+    elf::DT_GNU_HASH,
+    elf::DT_VERSYM,
+    elf::DT_VERNEED,
+    elf::DT_VERDEF,
+    elf::DT_RELA,
+    elf::DT_REL,
+    elf::DT_JMPREL,
+];
+
 /// What a name takes besides its bytes.
 const NAME_COST: u64 = 64;
 
@@ -187,10 +201,16 @@ where
         parts.map(|part| self.name(part)).collect()
     }
 
-    /// The bytes from `address` to the end of its segment.
-    fn bytes(&self, address: u64) -> Option<&'d [u8]> {
+    /// The bytes of a table that does not say how long it is: from its address to where the next one begins, or else to
+    /// the end of its segment, which may be most of the file.
+    fn bytes(&self, table: &HashMap<u32, u64>, tag: u32) -> Option<&'d [u8]> {
+        let address = *table.get(&tag)?;
         let (start, end) = self.range(address)?;
-        self.data.read_bytes_at(start, end.checked_sub(start)?).ok()
+        let others = TABLES.iter().filter_map(|tag| table.get(tag)).copied();
+        let next = others.filter(|other| *other > address).min();
+        let most = next.map_or(u64::MAX, |next| next.saturating_sub(address));
+        let length = end.checked_sub(start)?.min(most);
+        self.data.read_bytes_at(start, length).ok()
     }
 }
 
@@ -244,9 +264,9 @@ where
             _ => out.runpath = Some(image.names(bytes)?),
         }
     }
-    if let Some(address) = table.get(&elf::DT_VERNEED) {
+    if table.contains_key(&elf::DT_VERNEED) {
         let records = image
-            .bytes(*address)
+            .bytes(&table, elf::DT_VERNEED)
             .ok_or(DAMAGED("its table of versions lies outside"))?;
         let wanted = versions::<E, R>(image, records, &strings)?;
         let symbols = symbols::<E, R>(image, &table, &strings, &wanted);
@@ -361,7 +381,7 @@ where
     E: FileHeader<Endian = Endianness>,
     R: ReadRef<'d>,
 {
-    let at = |tag| table.get(&tag).and_then(|address| image.bytes(*address));
+    let at = |tag| image.bytes(table, tag);
     if let Some(bytes) = at(elf::DT_GNU_HASH)
         && let Ok(hash) = GnuHashTable::<E>::parse(image.endian, bytes)
     {

@@ -375,6 +375,27 @@ mod tests_judge {
         });
         Ok(serde_json::from_value(asked).unwrap_or_else(|error| unreachable!("{error}")))
     }
+
+    /// What `pins` makes of a lock file for a project in /nowhere that asks for this, or what is wrong.
+    pub(super) fn read(
+        pins: fn(&str, &Place<'_>, &Judge<'_>) -> Result<Pins>,
+        text: &str,
+        wanted: &[&str],
+    ) -> std::result::Result<Pins, String> {
+        let items: Vec<String> = wanted.iter().map(|text| format!("{text:?}")).collect();
+        let project = format!("[project]\ndependencies = [{}]\n", items.join(", "));
+        let said = |failure| match failure {
+            Failure::Fault(fault) => LockFault::to_string(&fault),
+            Failure::Recipe(error) => RecipeError::to_string(&error),
+        };
+        let wanted = Wanted::of(&project, &judge).map_err(said)?;
+        let place = Place {
+            directory: Path::new("/nowhere"),
+            project: None,
+            wanted: wanted.as_ref(),
+        };
+        pins(text, &place, &judge).map_err(said)
+    }
 }
 
 #[cfg(test)]

@@ -330,7 +330,7 @@ impl Source {
 mod tests {
     use std::path::Path;
 
-    use super::super::tests_judge::judge;
+    use super::super::tests_judge;
     use super::*;
 
     const LOCK: &str = r#"
@@ -417,20 +417,7 @@ mod tests {
     ];
 
     fn read(text: &str, wanted: &[&str]) -> std::result::Result<Pins, String> {
-        let items = { wanted.iter() }
-            .map(|text| format!("{text:?}"))
-            .collect::<Vec<_>>();
-        let project = format!("[project]\ndependencies = [{}]\n", items.join(", "));
-        let wanted = Wanted::of(&project, &judge).map_err(|error| format!("{error:?}"))?;
-        let place = Place {
-            directory: Path::new("/nowhere"),
-            project: None,
-            wanted: wanted.as_ref(),
-        };
-        pins(text, &place, &judge).map_err(|failure| match failure {
-            Failure::Fault(fault) => fault.to_string(),
-            Failure::Recipe(error) => error.to_string(),
-        })
+        tests_judge::read(pins, text, wanted)
     }
 
     #[test]
