@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs;
-use std::process::Command;
-
 use psp_testkit::app::{App, same, succeed};
 use psp_testkit::project::{Project, flavor, need, text};
 use psp_testkit::root::Root;
